@@ -1,0 +1,219 @@
+// Package schedule decides what to do next with something that the server
+// granted for a while, a lease or a token, and when.
+//
+// It is one pure function, [Policy.Next]: from what is held and what failed
+// last ([Facts]) to an [Action] and a time. It knows no clock, sends nothing
+// and keeps nothing, so that every rule is a row of the table in its test.
+// Its two promises bound what a broken server can cause: no more than one
+// successor per lifetime, and no more than one request per [Policy.Floor].
+package schedule
+
+import (
+	"time"
+
+	"github.com/novatech/securevault/internal/vault"
+)
+
+// Action is what to do with a grant.
+type Action int
+
+// The actions. Issue, Rotate and Reread send the same request; they differ in
+// what becomes of the grant that is held.
+const (
+	None   Action = iota
+	Issue         // nothing is held yet
+	Renew         // ask for more time on what is held
+	Rotate        // get a successor while what is held still lives
+	Reread        // look whether a secret without a lease has changed
+)
+
+// String returns the action as logs and status pages show it.
+func (a Action) String() string {
+	switch a {
+	case Issue:
+		return "issue"
+	case Renew:
+		return "renew"
+	case Rotate:
+		return "rotate"
+	case Reread:
+		return "reread"
+	default:
+		return "none"
+	}
+}
+
+// Policy holds the knobs. Use [Policy.WithDefaults] before anything else.
+type Policy struct {
+	RenewAt float64 // fraction of the TTL after which to renew; 0.5 by default
+	Jitter  float64 // fraction by which delays vary around their mean; 0.1 by default, negative for none
+	// Overlap is how long a replaced grant lives on beside its successor
+	// once that is in use. By default a fraction of the TTL (0.15), at most
+	// five minutes.
+	Overlap time.Duration
+	Static  time.Duration // between two reads of a secret without a lease; five minutes by default, negative for never
+	Floor   time.Duration // shortest delay between two requests; one second by default
+	Ceiling time.Duration // longest delay after failures; one minute by default
+}
+
+const (
+	defaultOverlap = 0.15            // fraction of the TTL
+	longestOverlap = 5 * time.Minute // enough for any pool to let go of its connections
+	staleSpread    = 30 * time.Second
+)
+
+// WithDefaults returns the policy with its zero fields filled in.
+func (p Policy) WithDefaults() Policy {
+	def := func(value *time.Duration, fallback time.Duration) {
+		if *value == 0 {
+			*value = fallback
+		}
+	}
+	if p.RenewAt <= 0 || p.RenewAt >= 1 {
+		p.RenewAt = 0.5
+	}
+	if p.Jitter == 0 {
+		p.Jitter = 0.1
+	}
+	def(&p.Static, 5*time.Minute)
+	def(&p.Floor, time.Second)
+	def(&p.Ceiling, time.Minute)
+	p.Jitter = max(p.Jitter, 0)
+	return p
+}
+
+// OverlapFor returns how long a replaced grant of the given TTL lives on
+// beside its successor: never so long that the two meet half of its life.
+func (p Policy) OverlapFor(ttl time.Duration) time.Duration {
+	overlap := p.Overlap
+	if overlap <= 0 {
+		overlap = min(fraction(ttl, defaultOverlap), longestOverlap)
+	}
+	return min(overlap, ttl/3)
+}
+
+// lead returns how long before its end a grant is replaced: the overlap, and
+// half as much again to get, check and publish the successor.
+func (p Policy) lead(ttl time.Duration) time.Duration {
+	return p.OverlapFor(ttl) * 3 / 2
+}
+
+// Facts are all that the decision depends on.
+type Facts struct {
+	Held      bool          // something was granted
+	Leased    bool          // it ends, and can be renewed or replaced; else it is only read
+	Renewable bool          // the server offered renewal and has not refused it since
+	Granted   time.Time     // when the last issue or renewal was asked for
+	TTL       time.Duration // granted then
+	Full      time.Duration // granted at issue: what a renewal gives until the max TTL is near
+	Gone      bool          // the server no longer knows it
+	// NotBefore is the earliest time to replace it when it is gone: the end
+	// of its predecessor if that was gone as well.
+	NotBefore time.Time
+	// StaleSince is when a newer token replaced the one that issued it; zero
+	// while that is current. TokenEnds is when the older token ends, and the
+	// grant with it; zero if that is over already.
+	StaleSince, TokenEnds time.Time
+
+	Failed   Action      // the last request, if it failed, else None
+	Class    vault.Class // of its failure
+	Failures int         // in a row, of one class
+	FailedAt time.Time
+	Seed     uint64 // of the jitter: constant for one grant, different between grants
+}
+
+// Ends returns when what is held ends, zero if it does not.
+func (f Facts) Ends() time.Time {
+	if !f.Leased {
+		return time.Time{}
+	}
+	return f.Granted.Add(f.TTL)
+}
+
+// Next returns the next action and the time for it. A time that has passed
+// means now; None means that only new facts change anything.
+func (p Policy) Next(f Facts) (Action, time.Time) {
+	switch {
+	case !f.Held:
+		return Issue, p.retryAt(f, Issue)
+	case !f.Leased && p.Static < 0:
+		return None, time.Time{}
+	case !f.Leased:
+		return Reread, latest(f.Granted.Add(p.vary(p.Static, f.Seed)), p.retryAt(f, Reread))
+	case f.Gone:
+		return Rotate, latest(f.NotBefore, p.retryAt(f, Rotate))
+	case !f.StaleSince.IsZero():
+		return Rotate, latest(p.spread(f), p.retryAt(f, Rotate))
+	default:
+		return p.renewOrRotate(f)
+	}
+}
+
+// renewOrRotate renews for as long as renewing brings the grant to the next
+// renewal, and otherwise replaces it when its end draws near.
+func (p Policy) renewOrRotate(f Facts) (Action, time.Time) {
+	rotateAt := f.Ends().Add(-p.lead(f.Full))
+	if f.Renewable {
+		renewAt := latest(
+			f.Granted.Add(max(p.vary(fraction(f.Full, p.RenewAt), f.Seed), p.Floor)),
+			p.retryAt(f, Renew))
+		if renewAt.Before(rotateAt) {
+			return Renew, renewAt
+		}
+	}
+	return Rotate, latest(rotateAt, p.retryAt(f, Rotate), f.Granted.Add(p.Floor))
+}
+
+// spread returns when to replace a grant whose token was replaced: soon, but
+// not all of an old token's grants at once, and well before they end with it.
+func (p Policy) spread(f Facts) time.Time {
+	window := min(f.TokenEnds.Sub(f.StaleSince)/2, staleSpread)
+	if f.TokenEnds.IsZero() || window <= 0 {
+		return f.StaleSince
+	}
+	return f.StaleSince.Add(fraction(window, float64(f.Seed%1024)/1024))
+}
+
+// retryAt returns the earliest time to send the request again after it
+// failed, zero if it was not this one that failed.
+func (p Policy) retryAt(f Facts, action Action) time.Time {
+	if f.Failed != action {
+		return time.Time{}
+	}
+	return f.FailedAt.Add(p.Backoff(f.Class, f.Failures, f.Seed))
+}
+
+// Backoff returns the delay after the given number of failures of one class
+// in a row. A server that said no is asked less eagerly than one that was out.
+func (p Policy) Backoff(class vault.Class, failures int, seed uint64) time.Duration {
+	first, ceiling := p.Floor, p.Ceiling
+	if class == vault.Refused || class == vault.Login {
+		first, ceiling = 5*p.Floor, 5*p.Ceiling
+	}
+	delay := ceiling
+	if shift := max(failures-1, 0); shift < 20 {
+		delay = min(first<<shift, ceiling)
+	}
+	return max(p.vary(delay, seed+uint64(failures)), p.Floor)
+}
+
+// vary spreads d by ±Jitter, the same way for the same seed.
+func (p Policy) vary(d time.Duration, seed uint64) time.Duration {
+	// A multiplicative hash (Knuth): neighbouring seeds end far apart.
+	unit := float64(seed*0x9E3779B97F4A7C15>>11) / (1 << 53)
+	return fraction(d, 1+p.Jitter*(2*unit-1))
+}
+
+func fraction(d time.Duration, f float64) time.Duration {
+	return time.Duration(float64(d) * f)
+}
+
+func latest(times ...time.Time) time.Time {
+	var out time.Time
+	for _, t := range times {
+		if t.After(out) {
+			out = t
+		}
+	}
+	return out
+}

@@ -1,0 +1,176 @@
+package schedule
+
+import (
+	"testing"
+	"time"
+
+	"github.com/novatech/securevault/internal/vault"
+)
+
+// start is when the lease under test was issued; times below are offsets.
+var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// still is a policy without jitter, so that the table can state exact times.
+var still = Policy{Jitter: -1}.WithDefaults()
+
+// lease is a healthy renewable lease of 100 s, issued at start: its overlap
+// is 15 s and it is replaced 22.5 s before its end.
+func lease(change func(*Facts)) Facts {
+	f := Facts{
+		Held: true, Leased: true, Renewable: true,
+		Granted: start, TTL: 100 * time.Second, Full: 100 * time.Second,
+	}
+	if change != nil {
+		change(&f)
+	}
+	return f
+}
+
+func failed(action Action, class vault.Class, failures int, after time.Duration) func(*Facts) {
+	return func(f *Facts) {
+		f.Failed, f.Class, f.Failures, f.FailedAt = action, class, failures, start.Add(after)
+	}
+}
+
+func TestNext(t *testing.T) {
+	const now = time.Duration(-1) // due whatever the time
+	tests := []struct {
+		name   string
+		facts  Facts
+		action Action
+		after  time.Duration
+	}{
+		{"nothing held is issued at once", Facts{}, Issue, now},
+		{"an issue that failed is retried after the floor", Facts{Failed: Issue, Class: vault.Later, Failures: 1, FailedAt: start}, Issue, time.Second},
+		{"an issue that keeps failing backs off", Facts{Failed: Issue, Class: vault.Later, Failures: 5, FailedAt: start}, Issue, 16 * time.Second},
+		{"a backoff ends at the ceiling", Facts{Failed: Issue, Class: vault.Later, Failures: 99, FailedAt: start}, Issue, time.Minute},
+		{"a refused issue is asked for less eagerly", Facts{Failed: Issue, Class: vault.Refused, Failures: 1, FailedAt: start}, Issue, 5 * time.Second},
+
+		{"a lease is renewed at half of its TTL", lease(nil), Renew, 50 * time.Second},
+		{"a renewal at full TTL leads to the next renewal", lease(func(f *Facts) { f.Granted = start.Add(50 * time.Second) }), Renew, 100 * time.Second},
+		{"a grant that just reaches the next renewal is renewed", lease(func(f *Facts) { f.TTL = 73 * time.Second }), Renew, 50 * time.Second},
+		{"a grant that no longer reaches the next renewal is rotated", lease(func(f *Facts) { f.TTL = 72 * time.Second }), Rotate, 49500 * time.Millisecond},
+		{"a grant near max TTL is rotated at once when little is left", lease(func(f *Facts) { f.TTL = 10 * time.Second }), Rotate, time.Second},
+		{"a lease that cannot be renewed is rotated before its end", lease(func(f *Facts) { f.Renewable = false }), Rotate, 77500 * time.Millisecond},
+
+		{"a renewal that failed for now is retried", lease(failed(Renew, vault.Later, 1, 50*time.Second)), Renew, 51 * time.Second},
+		{"a renewal that keeps failing gives way to a successor near the end", lease(failed(Renew, vault.Later, 6, 60*time.Second)), Rotate, 77500 * time.Millisecond},
+		{"a successor that failed for now is retried", lease(func(f *Facts) {
+			f.Renewable = false
+			failed(Rotate, vault.Later, 2, 78*time.Second)(f)
+		}), Rotate, 80 * time.Second},
+		{"a successor is still asked for long after the end", lease(func(f *Facts) {
+			f.Renewable = false
+			failed(Rotate, vault.Later, 50, time.Hour)(f)
+		}), Rotate, time.Hour + time.Minute},
+
+		{"a lease that is gone is replaced at once", lease(func(f *Facts) { f.Gone = true }), Rotate, now},
+		{"a second one that is gone waits for the end of the first", lease(func(f *Facts) {
+			f.Gone, f.NotBefore = true, start.Add(80*time.Second)
+		}), Rotate, 80 * time.Second},
+		{"a lease whose token was replaced and is over is rotated at once", lease(func(f *Facts) {
+			f.StaleSince = start.Add(20 * time.Second)
+		}), Rotate, 20 * time.Second},
+		{"leases of a replaced token that lives are spread", lease(func(f *Facts) {
+			f.StaleSince, f.TokenEnds, f.Seed = start.Add(20*time.Second), start.Add(40*time.Second), 512
+		}), Rotate, 25 * time.Second},
+
+		{"a secret without a lease is read again after the interval", lease(func(f *Facts) { f.Leased = false }), Reread, 5 * time.Minute},
+		{"a secret without a lease ignores its token's end", lease(func(f *Facts) { f.Leased, f.StaleSince = false, start }), Reread, 5 * time.Minute},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			action, at := still.Next(test.facts)
+			if action != test.action {
+				t.Fatalf("action = %v at +%s, want %v", action, at.Sub(start), test.action)
+			}
+			if test.after == now {
+				if at.After(start) {
+					t.Fatalf("due at +%s, want at once", at.Sub(start))
+				}
+				return
+			}
+			if got := at.Sub(start); got != test.after {
+				t.Fatalf("due at +%s, want +%s", got, test.after)
+			}
+		})
+	}
+}
+
+func TestStaticSecretIsNeverReadAgainWhenToldSo(t *testing.T) {
+	policy := Policy{Static: -1}.WithDefaults()
+	if action, _ := policy.Next(Facts{Held: true, Granted: start}); action != None {
+		t.Fatalf("action = %v, want none", action)
+	}
+}
+
+func TestJitterStaysWithinItsFractionAndSpreads(t *testing.T) {
+	policy := Policy{}.WithDefaults()
+	earliest, last := time.Hour, time.Duration(0)
+	for seed := range uint64(1000) {
+		_, at := policy.Next(lease(func(f *Facts) { f.Seed = seed }))
+		after := at.Sub(start)
+		if after < 45*time.Second || after > 55*time.Second {
+			t.Fatalf("seed %d renews at +%s, outside 50s ±10%%", seed, after)
+		}
+		earliest, last = min(earliest, after), max(last, after)
+	}
+	if last-earliest < 9*time.Second {
+		t.Fatalf("a thousand leases renew within %s: no spread", last-earliest)
+	}
+}
+
+func TestOverlap(t *testing.T) {
+	tests := []struct {
+		name   string
+		policy Policy
+		ttl    time.Duration
+		want   time.Duration
+	}{
+		{"is a fraction of a short TTL", Policy{}, 100 * time.Second, 15 * time.Second},
+		{"is at most five minutes by default", Policy{}, 24 * time.Hour, 5 * time.Minute},
+		{"is as configured", Policy{Overlap: 20 * time.Minute}, 24 * time.Hour, 20 * time.Minute},
+		{"never takes half of the life", Policy{Overlap: time.Hour}, time.Hour, 20 * time.Minute},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := test.policy.WithDefaults().OverlapFor(test.ttl); got != test.want {
+				t.Fatalf("overlap = %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// TestPromises walks through lives of leases under every class of failure and
+// checks what a broken server can cause at the most.
+func TestPromises(t *testing.T) {
+	for _, class := range []vault.Class{vault.Later, vault.Refused, vault.Login} {
+		t.Run(class.String(), func(t *testing.T) {
+			policy := Policy{}.WithDefaults()
+			f := lease(nil)
+			requests, now := 0, start
+			for {
+				action, at := policy.Next(f)
+				if at.Before(now) {
+					at = now
+				}
+				if action == Rotate {
+					break
+				}
+				if requests > 0 && at.Sub(now) < policy.Floor {
+					t.Fatalf("request %d comes %s after the one before, floor is %s", requests, at.Sub(now), policy.Floor)
+				}
+				now = at
+				requests++
+				failures := f.Failures + 1
+				failed(action, class, failures, now.Sub(start))(&f)
+				if class == vault.Refused {
+					f.Renewable = false
+				}
+			}
+			if requests > 6 {
+				t.Fatalf("%d renewals of one lease failed before its rotation, want at most 6", requests)
+			}
+		})
+	}
+}
