@@ -107,8 +107,8 @@ type Facts struct {
 	TTL       time.Duration // granted then
 	Full      time.Duration // granted at issue: what a renewal gives until the max TTL is near
 	Gone      bool          // the server no longer knows it
-	// NotBefore is the earliest time to replace it when it is gone: the end
-	// of its predecessor if that was gone as well.
+	// NotBefore is the earliest time to replace it when it is gone: its own
+	// end if its predecessor was gone as well.
 	NotBefore time.Time
 	// StaleSince is when a newer token replaced the one that issued it; zero
 	// while that is current. TokenEnds is when the older token ends, and the
@@ -153,7 +153,7 @@ func (p Policy) Next(f Facts) (Action, time.Time) {
 // renewal, and otherwise replaces it when its end draws near.
 func (p Policy) renewOrRotate(f Facts) (Action, time.Time) {
 	rotateAt := f.Ends().Add(-p.lead(f.Full))
-	if f.Renewable {
+	if f.Renewable && f.Failed != Rotate {
 		renewAt := latest(
 			f.Granted.Add(max(p.vary(fraction(f.Full, p.RenewAt), f.Seed), p.Floor)),
 			p.retryAt(f, Renew))
@@ -174,13 +174,17 @@ func (p Policy) spread(f Facts) time.Time {
 	return f.StaleSince.Add(fraction(window, float64(f.Seed%1024)/1024))
 }
 
-// retryAt returns the earliest time to send the request again after it
-// failed, zero if it was not this one that failed.
+// retryAt returns the earliest time to send a request after a failure: its
+// backoff if it was this one that failed, else the floor.
 func (p Policy) retryAt(f Facts, action Action) time.Time {
-	if f.Failed != action {
+	switch f.Failed {
+	case None:
 		return time.Time{}
+	case action:
+		return f.FailedAt.Add(p.Backoff(f.Class, f.Failures, f.Seed))
+	default:
+		return f.FailedAt.Add(p.Floor)
 	}
-	return f.FailedAt.Add(p.Backoff(f.Class, f.Failures, f.Seed))
 }
 
 // Backoff returns the delay after the given number of failures of one class

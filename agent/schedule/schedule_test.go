@@ -141,35 +141,31 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
-// TestPromises walks through lives of leases under every class of failure and
-// checks what a broken server can cause at the most.
+// TestPromises walks through a day in which every request fails in one way
+// and checks what a broken server can cause at the most.
 func TestPromises(t *testing.T) {
 	for _, class := range []vault.Class{vault.Later, vault.Refused, vault.Login} {
 		t.Run(class.String(), func(t *testing.T) {
 			policy := Policy{}.WithDefaults()
-			f := lease(nil)
-			requests, now := 0, start
-			for {
+			f, now, requests := lease(nil), start, map[Action]int{}
+			for now.Before(start.Add(24 * time.Hour)) {
 				action, at := policy.Next(f)
-				if at.Before(now) {
-					at = now
-				}
-				if action == Rotate {
-					break
-				}
-				if requests > 0 && at.Sub(now) < policy.Floor {
-					t.Fatalf("request %d comes %s after the one before, floor is %s", requests, at.Sub(now), policy.Floor)
+				if len(requests) > 0 && at.Sub(now) < policy.Floor {
+					t.Fatalf("%s comes %s after the failure before, floor is %s", action, at.Sub(now), policy.Floor)
 				}
 				now = at
-				requests++
-				failures := f.Failures + 1
-				failed(action, class, failures, now.Sub(start))(&f)
-				if class == vault.Refused {
-					f.Renewable = false
+				requests[action]++
+				if f.Failed != action {
+					f.Failures = 0
 				}
+				failed(action, class, f.Failures+1, now.Sub(start))(&f)
+				f.Renewable = f.Renewable && class != vault.Refused
 			}
-			if requests > 6 {
-				t.Fatalf("%d renewals of one lease failed before its rotation, want at most 6", requests)
+			if requests[Renew] > 6 {
+				t.Errorf("renewals of one lease = %d, want at most 6", requests[Renew])
+			}
+			if n := requests[Rotate]; n < 200 || n > 1700 {
+				t.Errorf("tries to get a successor in a day = %d, want at least one in six minutes, at most about one a minute", n)
 			}
 		})
 	}

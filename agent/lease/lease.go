@@ -1,0 +1,140 @@
+// Package lease holds the credentials of the agent: it requests every wanted
+// secret once, renews its lease, replaces it before it ends, and revokes what
+// was replaced, but only after the successor is in use.
+//
+// [Manager] owns the leases. The composition above it says what is wanted
+// ([Manager.Want]) and with which token ([Manager.SetToken]), takes immutable
+// [Snapshot]s whenever [Manager.Changed] fires, and reports what it has
+// published and told the app ([Manager.Published]); until then the replaced
+// credential stays alive. What to do next with a lease, and when, is decided
+// by package schedule alone.
+//
+// One timer over a heap of tasks serves all leases: a lease at rest costs no
+// goroutine. Start reading at [Manager.Run].
+package lease
+
+import (
+	"hash/maphash"
+	"reflect"
+	"time"
+
+	"github.com/novatech/securevault/agent/schedule"
+	"github.com/novatech/securevault/internal/vault"
+)
+
+// credential is one answer of the server: a secret and the lease that keeps
+// it alive.
+type credential struct {
+	secret     *vault.Secret
+	version    uint64 // generation of the snapshot in which it first appeared
+	epoch      uint64 // of the token that issued it
+	granted    time.Time
+	ttl        time.Duration // granted last
+	full       time.Duration // granted at issue
+	renewable  bool
+	gone       bool // the server no longer knows the lease
+	notBefore  time.Time
+	staleSince time.Time
+	tokenEnds  time.Time
+}
+
+func newCredential(secret *vault.Secret, token vault.Token, asked time.Time) *credential {
+	return &credential{
+		secret:    secret,
+		epoch:     token.Epoch,
+		granted:   asked,
+		ttl:       secret.TTL,
+		full:      secret.TTL,
+		renewable: secret.Renewable,
+	}
+}
+
+// leased reports whether the credential ends and can be revoked. A lease
+// without a TTL does not end, and is read again like a static secret.
+func (c *credential) leased() bool { return c.secret.LeaseID != "" && c.ttl > 0 }
+
+func (c *credential) ends() time.Time { return c.granted.Add(c.ttl) }
+
+// extend takes over what a renewal granted.
+func (c *credential) extend(renewal *vault.Secret, asked time.Time) {
+	c.granted, c.ttl = asked, renewal.TTL
+	c.renewable = renewal.Renewable
+}
+
+// entry is the life of one want: its current credential and those that it
+// replaced, which stay alive until the current one is in use.
+type entry struct {
+	want     vault.Want
+	policy   schedule.Policy
+	current  *credential
+	replaced []*credential // not yet safe to revoke
+	task     task
+	action   schedule.Action // that is due at task.at
+	busy     bool            // a request is in flight
+	dropped  bool            // no longer wanted
+
+	failed   schedule.Action
+	class    vault.Class
+	failures int // in a row, of one class
+	failedAt time.Time
+	err      error // of the last request; nil if it succeeded
+}
+
+func (e *entry) facts(seed maphash.Seed) schedule.Facts {
+	f := schedule.Facts{
+		Failed: e.failed, Class: e.class, Failures: e.failures, FailedAt: e.failedAt,
+		Seed: maphash.Comparable(seed, e.want),
+	}
+	if c := e.current; c != nil {
+		f.Held, f.Leased, f.Renewable = true, c.leased(), c.renewable
+		f.Granted, f.TTL, f.Full = c.granted, c.ttl, c.full
+		f.Gone, f.NotBefore = c.gone, c.notBefore
+		f.StaleSince, f.TokenEnds = c.staleSince, c.tokenEnds
+		f.Seed += c.version
+	}
+	return f
+}
+
+// fail records a failed request. It reports whether that is news: the first
+// failure of its class.
+func (e *entry) fail(action schedule.Action, err error, now time.Time) bool {
+	class := vault.Classify(err)
+	news := e.failed != action || e.class != class
+	if news {
+		e.failures = 0
+	}
+	e.failed, e.class, e.failedAt, e.err = action, class, now, err
+	e.failures++
+	if action == schedule.Renew && e.current != nil {
+		switch class {
+		case vault.Gone:
+			e.current.gone = true
+		case vault.Refused:
+			// A refusal is the server's last word on this lease: ask again
+			// and it says so again. The successor comes when the end is near.
+			e.current.renewable = false
+		}
+	}
+	return news
+}
+
+// item is the entry as a snapshot shows it.
+func (e *entry) item() Item {
+	item := Item{Err: e.err, Failures: e.failures}
+	if c := e.current; c != nil {
+		item.Secret, item.Version = c.secret, c.version
+		if c.leased() {
+			item.Ends = c.ends()
+		}
+	}
+	return item
+}
+
+func (e *entry) succeed() {
+	e.failed, e.class, e.failures, e.err = schedule.None, vault.None, 0, nil
+}
+
+// sameData reports whether a secret that was read again still says the same.
+func sameData(a, b *vault.Secret) bool {
+	return a.LeaseID == "" && b.LeaseID == "" && reflect.DeepEqual(a.Data, b.Data)
+}

@@ -1,0 +1,375 @@
+package lease
+
+import (
+	"container/heap"
+	"context"
+	"hash/maphash"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/novatech/securevault/agent/schedule"
+	"github.com/novatech/securevault/internal/vault"
+)
+
+// Server is what the manager asks of the server. Errors are classified by
+// [vault.Classify]. Revoke of a lease that the server does not know is no
+// error.
+type Server interface {
+	Fetch(ctx context.Context, token vault.Token, w vault.Want) (*vault.Secret, error)
+	Renew(ctx context.Context, token vault.Token, leaseID string, increment time.Duration) (*vault.Secret, error)
+	Revoke(ctx context.Context, token vault.Token, leaseID string) error
+}
+
+// Config says how a manager works.
+type Config struct {
+	Server      Server
+	Log         *zap.Logger
+	Connections int // requests in flight at once
+	// Suspect is called, if set, with the token of a request that the server
+	// answered as if the token were no longer valid. It must not block.
+	Suspect func(vault.Token)
+}
+
+// quiet is how long a change waits for others to be handed on with it while
+// requests are in flight.
+const quiet = 20 * time.Millisecond
+
+// Manager keeps every wanted secret alive. Make one with [New]; it does
+// nothing until [Manager.Run].
+type Manager struct {
+	cfg     Config
+	seed    maphash.Seed
+	wake    chan struct{} // capacity one: look at the queue again
+	changed chan struct{} // capacity one: a newer snapshot is there
+
+	mu         sync.Mutex
+	token      vault.Token
+	entries    map[vault.Want]*entry
+	drains     map[*drain]struct{}
+	queue      queue
+	inflight   int
+	generation uint64
+	snapshot   *Snapshot // nil when out of date
+	flushAt    time.Time // when to signal changed at the latest; zero if nothing is unsaid
+	stats      Stats
+}
+
+// New returns a manager that holds nothing yet.
+func New(cfg Config) *Manager {
+	if cfg.Connections <= 0 {
+		cfg.Connections = vault.DefaultConnections
+	}
+	return &Manager{
+		cfg:     cfg,
+		seed:    maphash.MakeSeed(),
+		wake:    make(chan struct{}, 1),
+		changed: make(chan struct{}, 1),
+		entries: make(map[vault.Want]*entry),
+		drains:  make(map[*drain]struct{}),
+	}
+}
+
+// Run requests, renews, rotates and revokes until ctx ends. Requests in
+// flight are not cut off by that, since their answers may carry credentials:
+// [Manager.Revoke] waits for them.
+func (m *Manager) Run(ctx context.Context) error {
+	requests := context.WithoutCancel(ctx)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		timer.Reset(m.dispatch(requests, time.Now()))
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-timer.C:
+		case <-m.wake:
+		}
+	}
+}
+
+// SetToken says which token to use from now on. A new epoch makes every lease
+// of the older ones stale: each is replaced before its own token ends.
+func (m *Manager) SetToken(token vault.Token) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	defer signal(m.wake)
+	previous := m.token
+	m.token = token
+	if token.Epoch == previous.Epoch {
+		return
+	}
+	now := time.Now()
+	for _, e := range m.entries {
+		if c := e.current; c != nil && c.staleSince.IsZero() {
+			c.staleSince, c.tokenEnds = now, previous.Ends
+		}
+		e.succeed() // whatever the old token was refused, the new one may be allowed
+		m.reschedule(e, now)
+	}
+}
+
+// Want says what is wanted from now on, and on which policy. A want that is
+// new is requested; one that is missing is let go of: its leases are revoked
+// after their overlap.
+func (m *Manager) Want(wants map[vault.Want]schedule.Policy) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	for want, policy := range wants {
+		e := m.entries[want]
+		if e == nil {
+			e = &entry{want: want}
+			e.task = task{index: -1, entry: e}
+			m.entries[want] = e
+		} else if e.policy == policy.WithDefaults() {
+			continue
+		}
+		e.policy = policy.WithDefaults()
+		m.reschedule(e, now)
+	}
+	for want, e := range m.entries {
+		if _, ok := wants[want]; !ok {
+			m.drop(e, now)
+		}
+	}
+	signal(m.wake)
+}
+
+// Published says that of each want the given version, or a newer one, is in
+// use everywhere: what it replaced may end after its overlap.
+func (m *Manager) Published(versions map[vault.Want]uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	for want, version := range versions {
+		e := m.entries[want]
+		if e == nil {
+			continue
+		}
+		e.replaced = slices.DeleteFunc(e.replaced, func(c *credential) bool {
+			if c.version >= version {
+				return false
+			}
+			m.drain(e, c, now)
+			return true
+		})
+	}
+	signal(m.wake)
+}
+
+// Changed fires when there is a newer [Manager.Snapshot]. It is a level, not
+// a queue: however much has changed, it fires once.
+func (m *Manager) Changed() <-chan struct{} { return m.changed }
+
+// Snapshot returns all that is held now.
+func (m *Manager) Snapshot() *Snapshot {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.snapshot == nil {
+		m.snapshot = &Snapshot{Generation: m.generation, items: make(map[vault.Want]Item, len(m.entries))}
+		for want, e := range m.entries {
+			m.snapshot.items[want] = e.item()
+		}
+	}
+	return m.snapshot
+}
+
+// Stats returns what was done so far.
+func (m *Manager) Stats() Stats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	stats := m.stats
+	stats.Held = len(m.heldLocked())
+	return stats
+}
+
+// dispatch starts the requests that are due, within the budget of requests in
+// flight, hands on what has changed, and returns how long nothing else is due.
+func (m *Manager) dispatch(ctx context.Context, now time.Time) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for m.ready() && !m.queue[0].at.After(now) {
+		m.start(ctx, heap.Pop(&m.queue).(*task))
+	}
+	m.flush(now)
+	wait := time.Hour // nothing is due: the next wake-up comes from a signal
+	if m.ready() {
+		wait = m.queue[0].at.Sub(now)
+	}
+	if !m.flushAt.IsZero() {
+		wait = min(wait, m.flushAt.Sub(now))
+	}
+	return max(wait, 0)
+}
+
+// ready reports whether the first task of the queue could be started if it
+// were due.
+func (m *Manager) ready() bool {
+	return len(m.queue) > 0 && m.token.Epoch > 0 && m.inflight < m.cfg.Connections
+}
+
+// start sends the request of a task that is due. The lock is held.
+func (m *Manager) start(ctx context.Context, t *task) {
+	m.inflight++
+	m.stats.Requested++
+	if d := t.drain; d != nil {
+		go m.revoke(ctx, d, m.token)
+		return
+	}
+	e := t.entry
+	e.busy = true
+	go m.request(ctx, e, e.action, e.current, m.token)
+}
+
+// request performs one action on an entry. It runs without the lock.
+func (m *Manager) request(ctx context.Context, e *entry, action schedule.Action, held *credential, token vault.Token) {
+	asked := time.Now() // the TTL counts from before the request: better early than late
+	var secret *vault.Secret
+	var err error
+	if action == schedule.Renew {
+		secret, err = m.cfg.Server.Renew(ctx, token, held.secret.LeaseID, held.full)
+	} else {
+		secret, err = m.cfg.Server.Fetch(ctx, token, e.want)
+	}
+	if err != nil && m.cfg.Suspect != nil && suspicious(err) {
+		m.cfg.Suspect(token)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	defer signal(m.wake)
+	m.inflight--
+	e.busy = false
+	now := time.Now()
+	switch {
+	case err != nil:
+		m.failed(e, action, err, now)
+	case action == schedule.Renew:
+		m.renewed(e, held, secret, asked)
+	default:
+		m.issued(e, action, newCredential(secret, token, asked), now)
+	}
+	m.reschedule(e, now)
+}
+
+// suspicious reports whether an error may mean that the token has ended:
+// servers answer "permission denied" to a dead token and to a living one that
+// may not.
+func suspicious(err error) bool {
+	return vault.Classify(err) == vault.Login || vault.Status(err) == http.StatusForbidden
+}
+
+func (m *Manager) failed(e *entry, action schedule.Action, err error, now time.Time) {
+	m.stats.Failed++
+	log := m.cfg.Log.Debug
+	if e.fail(action, err, now) {
+		log = m.cfg.Log.Warn
+	}
+	log("request failed", zap.Stringer("secret", e.want), zap.Stringer("action", action),
+		zap.Stringer("class", e.class), zap.Int("failures", e.failures), zap.Error(err))
+	m.touch(now)
+}
+
+func (m *Manager) renewed(e *entry, held *credential, renewal *vault.Secret, asked time.Time) {
+	e.succeed()
+	held.extend(renewal, asked)
+	m.stats.Renewed++
+	m.snapshot = nil
+	m.cfg.Log.Info("lease renewed", zap.Stringer("secret", e.want),
+		zap.String("lease", held.secret.LeaseID), zap.Duration("ttl", held.ttl))
+}
+
+// issued takes over a new credential. Its predecessor stays alive until
+// Published says that this one is in use.
+func (m *Manager) issued(e *entry, action schedule.Action, c *credential, now time.Time) {
+	e.succeed()
+	if e.dropped {
+		m.drain(e, c, now)
+		return
+	}
+	old := e.current
+	if action == schedule.Reread && old != nil && sameData(old.secret, c.secret) {
+		old.granted = c.granted
+		return
+	}
+	m.generation++
+	c.version = m.generation
+	e.current = c
+	if action == schedule.Rotate {
+		m.stats.Rotated++
+	} else {
+		m.stats.Issued++
+	}
+	if old != nil && old.leased() {
+		if old.gone {
+			// A server that loses every lease gets one request per lifetime.
+			c.notBefore = c.ends()
+		}
+		e.replaced = append(e.replaced, old)
+	}
+	m.cfg.Log.Info("secret issued", zap.Stringer("secret", e.want), zap.Stringer("action", action),
+		zap.String("lease", c.secret.LeaseID), zap.Duration("ttl", c.ttl), zap.Uint64("generation", c.version))
+	m.touch(now)
+}
+
+// reschedule places an entry in the queue by its next action.
+func (m *Manager) reschedule(e *entry, now time.Time) {
+	if e.busy || e.dropped {
+		return
+	}
+	action, at := e.policy.Next(e.facts(m.seed))
+	if e.action = action; action == schedule.None {
+		m.queue.remove(&e.task)
+		return
+	}
+	m.queue.put(&e.task, latest(at, now))
+}
+
+// drop lets go of an entry that is no longer wanted.
+func (m *Manager) drop(e *entry, now time.Time) {
+	e.dropped = true
+	m.queue.remove(&e.task)
+	delete(m.entries, e.want)
+	for _, c := range append(e.replaced, e.current) {
+		if c != nil {
+			m.drain(e, c, now)
+		}
+	}
+	e.replaced, e.current = nil, nil
+	m.snapshot = nil
+}
+
+// touch marks the snapshot as out of date and has it handed on: at once when
+// nothing is in flight, else together with what else arrives shortly.
+func (m *Manager) touch(now time.Time) {
+	m.snapshot = nil
+	if m.flushAt.IsZero() {
+		m.flushAt = now.Add(quiet)
+	}
+}
+
+func (m *Manager) flush(now time.Time) {
+	if m.flushAt.IsZero() || (m.inflight > 0 && now.Before(m.flushAt)) {
+		return
+	}
+	m.flushAt = time.Time{}
+	signal(m.changed)
+}
+
+// signal fires a channel of capacity one, which never blocks the sender.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
