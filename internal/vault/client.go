@@ -112,11 +112,12 @@ func (c *Client) Address() string { return c.api.Address() }
 // lease. A path on a versioned key-value mount may be given without its data/;
 // see [mounts]. The error is an *Error.
 func (c *Client) Fetch(ctx context.Context, token Token, w Want) (*Secret, error) {
-	secret, err := c.send(ctx, token, c.mounts.rewrite(w))
-	if !c.mounts.suspect(w, err) {
+	sent := c.mounts.rewrite(w)
+	secret, err := c.send(ctx, token, sent)
+	if sent != w || !c.mounts.suspect(w, err) {
 		return secret, err
 	}
-	rewritten := c.learnMount(ctx, token, w)
+	rewritten := c.learnMount(ctx, token, w, err)
 	if rewritten == w {
 		return secret, err
 	}

@@ -44,49 +44,48 @@ func (m *mounts) find(w Want) (key mountKey, versioned, ok bool) {
 // rewrite returns the want as a versioned mount expects it, if it is on one.
 func (m *mounts) rewrite(w Want) Want {
 	mount, versioned, _ := m.find(w)
-	if !versioned || namesVersioned(w.Path) {
+	rest := strings.TrimPrefix(w.Path+"/", mount.path)
+	if !versioned || strings.HasPrefix(rest, "data/") || strings.HasPrefix(rest, "metadata/") {
 		return w
 	}
 	folder := "data/"
 	if w.Method == MethodList {
 		folder = "metadata/"
 	}
-	w.Path = strings.TrimSuffix(mount.path+folder+strings.TrimPrefix(w.Path+"/", mount.path), "/")
+	w.Path = strings.TrimSuffix(mount.path+folder+rest, "/")
 	if w.Method == http.MethodPut {
 		w.Params = `{"data":` + orEmptyObject(w.Params) + `}`
 	}
 	return w
 }
 
-func namesVersioned(path string) bool {
-	return strings.Contains(path+"/", "/data/") || strings.Contains(path+"/", "/metadata/")
-}
-
-// suspect reports whether err may mean that w is on a versioned mount that is
-// not known as one: the server says so, or refuses a path that the policies
-// name with data/ in it.
+// suspect reports whether err may mean that w, sent as it is, is on a versioned
+// mount: the server says so, or refuses a path that the policies may name with
+// data/ in it.
 func (m *mounts) suspect(w Want, err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	if !ok || namesVersioned(w.Path) || m.rewrite(w) != w {
+	switch {
+	case !ok:
 		return false
-	}
-	if e.Status == http.StatusForbidden && e.Kind == Refused {
+	case e.Status == http.StatusForbidden && e.Kind == Refused:
 		_, _, known := m.find(w)
-		return !known
+		return !known || m.rewrite(w) != w
+	default:
+		return e.Status == http.StatusNotFound && mentions(e.Messages, "versioned k/v secrets engine")
 	}
-	return e.Status == http.StatusNotFound && mentions(e.Messages, "versioned k/v secrets engine")
 }
 
-// learnMount asks the server about the mount of w, unless another caller just
-// did, and returns w as the mount expects it. Whoever may not ask gets w back.
-func (c *Client) learnMount(ctx context.Context, token Token, w Want) Want {
+// learnMount asks the server about the mount of w, which failed with cause,
+// unless another caller just did. It returns w as the mount expects it, or as
+// it is when the server does not say.
+func (c *Client) learnMount(ctx context.Context, token Token, w Want, cause error) Want {
 	select {
 	case c.mounts.asking <- struct{}{}:
 		defer func() { <-c.mounts.asking }()
 	case <-ctx.Done():
 		return w
 	}
-	if rewritten := c.mounts.rewrite(w); rewritten != w {
+	if rewritten := c.mounts.rewrite(w); rewritten != w || !c.mounts.suspect(w, cause) {
 		return rewritten
 	}
 	path := "sys/internal/ui/mounts/" + w.Path
