@@ -1,0 +1,160 @@
+package sink
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Publish replaces the destinations of all that is staged, in the order given,
+// and then has the folders reach the disk, each once. If one cannot be
+// replaced those before it are published, and it and those after it are
+// discarded.
+func Publish(staged ...*Staged) error {
+	folders := make(map[string]bool)
+	for i, s := range staged {
+		if s.temp != "" {
+			folders[filepath.Dir(s.target)] = true
+		}
+		if err := s.publish(); err != nil {
+			for _, rest := range staged[i:] {
+				rest.Discard()
+			}
+			return failed("publishing", s.file.Path, err)
+		}
+	}
+	for folder := range folders {
+		if err := syncFolder(folder); err != nil {
+			return failed("having the disk keep the folder", folder, err)
+		}
+	}
+	return nil
+}
+
+func (s *Staged) publish() error {
+	if s.repair {
+		s.repair = false
+		return s.putRight()
+	}
+	if s.temp == "" {
+		return nil
+	}
+	if s.file.Backup {
+		if err := backup(s.target); err != nil {
+			return fmt.Errorf("keeping the old file as a backup: %w", err)
+		}
+	}
+	if err := os.Rename(s.temp, s.target); err != nil {
+		return err
+	}
+	s.temp = ""
+	return nil
+}
+
+// putRight sets mode and owner of the destination, whose content is right.
+func (s *Staged) putRight() error {
+	file, err := os.OpenFile(s.target, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	return give(file, s.owner, s.mode)
+}
+
+// backup gives the file at path a second name, NAME.bak, which replaces an
+// older one at once.
+func backup(path string) error {
+	temp := tempName(path)
+	err := os.Link(path, temp)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		if err = os.Rename(temp, path+".bak"); err == nil {
+			_ = os.Remove(temp) // rename leaves both names when they are one file already
+			return nil
+		}
+		_ = os.Remove(temp)
+	}
+	return bare(err)
+}
+
+// syncFolder makes renames in a folder last. File systems that cannot do it
+// for a folder say so by EINVAL or ENOTSUP.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = folder.Close() }()
+	err = folder.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
+}
+
+const (
+	tempSuffix = ".tmp"
+	tempRandom = 8 // bytes
+)
+
+// tempName returns a new name beside path: .NAME.RANDOM.tmp.
+func tempName(path string) string {
+	random := make([]byte, tempRandom)
+	_, _ = rand.Read(random) // never fails
+	folder, name := filepath.Split(path)
+	return folder + "." + name + "." + hex.EncodeToString(random) + tempSuffix
+}
+
+// tempOf returns the name of the destination that a temporary file is for.
+func tempOf(temp string) (name string, ok bool) {
+	rest, ok := strings.CutSuffix(temp, tempSuffix)
+	if !ok || !strings.HasPrefix(rest, ".") {
+		return "", false
+	}
+	dot := strings.LastIndexByte(rest, '.')
+	random, err := hex.DecodeString(rest[dot+1:])
+	if err != nil || len(random) != tempRandom || dot < 2 {
+		return "", false
+	}
+	return rest[1:dot], true
+}
+
+// Sweep removes what runs that were killed left beside the given destinations:
+// temporary files of exactly theirs that were last written before the given
+// time, the start of this process. It reads each folder once, so call it for
+// all files together. What cannot be read or removed is left for another time.
+func Sweep(before time.Time, files ...File) {
+	folders := make(map[string]map[string]bool) // folder → names of destinations
+	for _, f := range files {
+		target, err := follow(f.Path)
+		if err != nil {
+			continue
+		}
+		folder, name := filepath.Dir(target), filepath.Base(target)
+		if folders[folder] == nil {
+			folders[folder] = make(map[string]bool)
+		}
+		folders[folder][name] = true
+	}
+	for folder, names := range folders {
+		entries, _ := os.ReadDir(folder)
+		for _, entry := range entries {
+			name, ok := tempOf(entry.Name())
+			if !ok || !names[name] || !entry.Type().IsRegular() {
+				continue
+			}
+			if info, err := entry.Info(); err == nil && info.ModTime().Before(before) {
+				_ = os.Remove(filepath.Join(folder, entry.Name()))
+			}
+		}
+	}
+}
