@@ -1,0 +1,45 @@
+package cli
+
+// commands is the table of all client commands, by the words that name them.
+func commands() map[string]func() command {
+	return map[string]func() command{
+		"auth disable":       authMethods().disable,
+		"auth enable":        authMethods().enable,
+		"auth list":          authMethods().list,
+		"auth tune":          authMethods().tune,
+		"delete":             deleteCommand,
+		"lease lookup":       leaseLookup,
+		"lease renew":        leaseRenew,
+		"lease revoke":       leaseRevoke,
+		"list":               listCommand,
+		"login":              loginCommand,
+		"policy delete":      policyDelete,
+		"policy list":        policyList,
+		"policy read":        policyRead,
+		"policy write":       policyWrite,
+		"read":               readCommand,
+		"secrets disable":    secretsEngines().disable,
+		"secrets enable":     secretsEngines().enable,
+		"secrets list":       secretsEngines().list,
+		"secrets tune":       secretsEngines().tune,
+		"status":             statusCommand,
+		"token capabilities": tokenCapabilities,
+		"token create":       tokenCreate,
+		"token lookup":       tokenLookup,
+		"token renew":        tokenRenew,
+		"token revoke":       tokenRevoke,
+		"version":            versionCommand,
+		"write":              writeCommand,
+	}
+}
+
+// groups holds the synopsis of each first word that only introduces others.
+func groups() map[string]string {
+	return map[string]string{
+		"auth":    "Manage auth methods",
+		"lease":   "Renew, revoke and look up leases",
+		"policy":  "Manage ACL policies",
+		"secrets": "Manage secrets engines",
+		"token":   "Manage tokens",
+	}
+}
