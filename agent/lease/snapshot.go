@@ -8,7 +8,7 @@ import (
 
 // Snapshot is everything that was held at one moment. It does not change.
 type Snapshot struct {
-	Generation uint64             // rises with every change of any secret
+	Generation uint64              // rises with every change of any secret
 	items      map[vault.Want]Item // want → its current credential or failure
 }
 

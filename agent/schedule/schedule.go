@@ -190,13 +190,13 @@ func (p Policy) retryAt(f Facts, action Action) time.Time {
 // Backoff returns the delay after the given number of failures of one class
 // in a row. A server that said no is asked less eagerly than one that was out.
 func (p Policy) Backoff(class vault.Class, failures int, seed uint64) time.Duration {
-	first, ceiling := p.Floor, p.Ceiling
+	first := p.Floor
 	if class == vault.Refused || class == vault.Login {
-		first, ceiling = 5*p.Floor, 5*p.Ceiling
+		first *= 5
 	}
-	delay := ceiling
+	delay := p.Ceiling
 	if shift := max(failures-1, 0); shift < 20 {
-		delay = min(first<<shift, ceiling)
+		delay = min(first<<shift, p.Ceiling)
 	}
 	return max(p.vary(delay, seed+uint64(failures)), p.Floor)
 }

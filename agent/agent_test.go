@@ -1,0 +1,399 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/novatech/securevault/agent/config"
+	"github.com/novatech/securevault/internal/vault"
+	"github.com/novatech/securevault/internal/vaulttest"
+)
+
+const creds = "database/creds/app"
+
+// rig is a folder with a configuration, and a fake server for it.
+type rig struct {
+	*testing.T
+	dir    string
+	server *vaulttest.Server
+	logs   *observer.ObservedLogs
+	stop   context.CancelFunc
+	done   chan error
+	start  time.Time
+}
+
+// within runs a test in a synctest bubble, on a fake server with an AppRole
+// and a role whose leases last 100 s, 250 s at most.
+func within(t *testing.T, test func(r *rig)) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{T: t, dir: t.TempDir(), server: vaulttest.New(), start: time.Now()}
+		r.server.Role(creds, vaulttest.Role{TTL: 100 * time.Second, MaxTTL: 250 * time.Second})
+		r.server.AppRole(vaulttest.AppRole{RoleID: "the-role", SecretID: "the-secret", TokenTTL: time.Hour, TokenMaxTTL: 24 * time.Hour})
+		r.write("role-id", "the-role\n")
+		r.write("secret-id", "the-secret\n")
+		test(r)
+	})
+}
+
+func (r *rig) path(name string) string { return filepath.Join(r.dir, name) }
+
+func (r *rig) write(name, content string) {
+	r.Helper()
+	if err := os.WriteFile(r.path(name), []byte(content), 0o600); err != nil {
+		r.Fatal(err)
+	}
+}
+
+func (r *rig) read(name string) string {
+	content, err := os.ReadFile(r.path(name))
+	if err != nil {
+		return ""
+	}
+	return string(content)
+}
+
+// approle is the usual way to log in; %s is for what follows it.
+const approle = `
+auto_auth {
+  method "approle" {
+    config = {
+      role_id_file_path                   = "DIR/role-id"
+      secret_id_file_path                 = "DIR/secret-id"
+      remove_secret_id_file_after_reading = false
+    }
+  }
+}
+lease { jitter = 0 }
+`
+
+// pair is a template whose output shows whether it is whole.
+func pair(name string) string {
+	return fmt.Sprintf(`
+template {
+  contents    = "{{ with secret \"database/creds/app\" }}{{ .Data.username }}:{{ .Data.password }}{{ end }}"
+  destination = "DIR/%s"
+}
+`, name)
+}
+
+// launch starts an agent on a configuration in which DIR stands for the
+// folder. It returns once nothing happens any more without time passing.
+func (r *rig) launch(text string, opts Options) {
+	r.Helper()
+	a := r.build(text, opts)
+	ctx, cancel := context.WithCancel(r.Context())
+	r.stop, r.done = cancel, make(chan error, 1)
+	go func() { r.done <- a.Run(ctx) }()
+	synctest.Wait()
+}
+
+func (r *rig) build(text string, opts Options) *Agent {
+	r.Helper()
+	r.write("agent.hcl", strings.ReplaceAll(text, "DIR", r.dir))
+	file, err := config.Load(r.path("agent.hcl"))
+	if err != nil {
+		r.Fatal(err)
+	}
+	core, logs := observer.New(zap.DebugLevel)
+	r.logs, opts.Log, opts.Transport = logs, zap.New(core), r.server.Transport()
+	opts.Address = vaulttest.Address
+	if opts.Getenv == nil {
+		opts.Getenv = func(string) string { return "" }
+	}
+	a, err := New(file, opts)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return a
+}
+
+// at lets the time pass until the given offset from the start.
+func (r *rig) at(offset time.Duration) {
+	time.Sleep(time.Until(r.start.Add(offset)))
+	synctest.Wait()
+}
+
+// end stops the agent and returns what it ended with.
+func (r *rig) end() error {
+	r.stop()
+	return <-r.done
+}
+
+func (r *rig) expect(what string, got, want any) {
+	r.Helper()
+	if got != want {
+		r.Errorf("at +%s: %s = %v, want %v", time.Since(r.start), what, got, want)
+	}
+}
+
+func TestRendersRotatesAndRevokesWhatItHoldsAtShutdown(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+pair("db"), Options{})
+		r.expect("file", r.read("db"), "v-app-1:password-1")
+		r.at(240 * time.Second)
+		r.expect("file after max TTL drew near", r.read("db"), "v-app-2:password-2")
+		r.at(260 * time.Second)
+		r.expect("revoked after the overlap", r.server.Count(vaulttest.Revoke), 1)
+		if err := r.end(); err != nil {
+			t.Errorf("a stopped agent ended with %v", err)
+		}
+		r.expect("live leases after shutdown", len(r.server.Live()), 0)
+		r.expect("tokens revoked", r.server.Count(vaulttest.RevokeSelf), 1)
+	})
+}
+
+func TestTheOldLeaseLivesUntilTheAppWasTold(t *testing.T) {
+	within(t, func(r *rig) {
+		r.write("app.pid", "1\n") // replaced below by a pid that does not exist
+		r.write("app.pid", "4194305\n")
+		r.launch(approle+pair("db")+`notify "signal" { pidfile = "DIR/app.pid" }`, Options{})
+		r.at(249 * time.Second)
+		r.expect("file", r.read("db"), "v-app-2:password-2")
+		r.expect("live leases while the app cannot be told", len(r.server.Live()), 2)
+		r.expect("revocations", r.server.Count(vaulttest.Revoke), 0)
+		r.expect("credentials", r.server.Issued(creds), 2)
+		if err := r.end(); err != nil {
+			t.Errorf("a stopped agent ended with %v", err)
+		}
+	})
+}
+
+func TestOneShotLeavesItsLeasesToTheApp(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+pair("db"), Options{Once: true, Deadline: time.Minute})
+		r.expect("end", <-r.done, nil)
+		r.expect("file", r.read("db"), "v-app-1:password-1")
+		r.expect("live leases", len(r.server.Live()), 1)
+		r.expect("requests: a login and a secret", r.server.Requests(), 2)
+	})
+}
+
+func TestAnAgentToldToKeepItsLeasesKeepsThem(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch("revoke_on_exit = false\n"+approle+pair("db"), Options{})
+		r.expect("end", r.end(), nil)
+		r.expect("live leases", len(r.server.Live()), 1)
+	})
+}
+
+// endless asks for one more secret each time it gets one.
+const endless = `
+template {
+  contents    = "{{ define \"next\" }}{{ with secret (printf \"database/creds/%s\" .) }}{{ template \"next\" .Data.username }}{{ end }}{{ end }}{{ template \"next\" \"a\" }}"
+  destination = "DIR/endless"
+}`
+
+func TestOneShotFailuresHaveTheirOwnExitCodesAndLeaveNothing(t *testing.T) {
+	tests := []struct {
+		name  string
+		text  string
+		fault *vaulttest.Fault
+		setup func(r *rig)
+		code  int
+		says  string
+	}{
+		{name: "the login is refused", setup: func(r *rig) { r.write("secret-id", "wrong") }, code: ExitAuth, says: "auth/approle/login"},
+		{name: "the role id is missing", setup: func(r *rig) { _ = os.Remove(r.path("role-id")) }, code: ExitAuth, says: "role-id"},
+		{name: "a secret is refused", fault: &vaulttest.Fault{Op: vaulttest.Read, Status: 403, Messages: []string{"permission denied"}}, code: ExitSecret, says: "policies"},
+		{name: "a role is unknown", fault: &vaulttest.Fault{Op: vaulttest.Read, Status: 404}, code: ExitSecret, says: creds},
+		{name: "the server is down", fault: &vaulttest.Fault{Drop: true}, code: ExitServer, says: "check the address"},
+		{name: "the server hangs", fault: &vaulttest.Fault{Op: vaulttest.Read, Hang: true}, code: ExitServer, says: "time is up"},
+		{name: "the server fails", fault: &vaulttest.Fault{Op: vaulttest.Read, Status: 500}, code: ExitServer, says: "500"},
+		{name: "a template fails", text: "template {\n contents = \"{{ with secret \\\"database/creds/app\\\" }}{{ index .Data.username 99 }}{{ end }}\"\n destination = \"DIR/broken\"\n}\n", code: ExitTemplate, says: "agent.hcl"},
+		{name: "a template never settles", text: endless, code: ExitTemplate, says: "depend on the time"},
+		{name: "a hook fails", text: `notify "signal" { pid = 4194305 }`, code: ExitNotify, says: "4194305"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			within(t, func(r *rig) {
+				if test.setup != nil {
+					test.setup(r)
+				}
+				if test.fault != nil {
+					r.server.Inject(*test.fault)
+				}
+				r.server.Role("database/creds/*", vaulttest.Role{TTL: 100 * time.Second})
+				r.launch(approle+pair("db")+test.text, Options{Once: true, Deadline: time.Minute})
+				err := <-r.done
+				r.expect("exit code", ExitCode(err), test.code)
+				if err == nil || !strings.Contains(err.Error(), test.says) {
+					t.Errorf("error %q does not say %q", err, test.says)
+				}
+				r.expect("live leases", len(r.server.Live()), 0)
+				if n := r.server.Issued(""); n > maxPasses+2 {
+					t.Errorf("credentials issued = %d", n)
+				}
+			})
+		})
+	}
+}
+
+func TestAFailingTemplateDoesNotHoldUpTheRest(t *testing.T) {
+	within(t, func(r *rig) {
+		r.server.Inject(vaulttest.Fault{Op: vaulttest.Read, Path: "secret/data/other", Status: 403})
+		r.launch(approle+`
+template {
+  contents    = "{{ with secret \"secret/data/other\" }}{{ .Data }}{{ end }}"
+  destination = "DIR/other"
+}
+template {
+  contents    = "{{ with secret \"database/creds/app\" }}{{ index .Data.username 99 }}{{ end }}"
+  destination = "DIR/broken"
+}`+pair("db"), Options{})
+		r.expect("file of the good template", r.read("db"), "v-app-1:password-1")
+		for _, name := range []string{"other", "broken"} {
+			if _, err := os.Stat(r.path(name)); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("file %q of a failing template: %v", name, err)
+			}
+		}
+		r.at(10 * time.Minute)
+		if n := r.server.Count(vaulttest.Read); n > 30 {
+			t.Errorf("reads in ten minutes = %d: a refused secret is asked for too eagerly", n)
+		}
+		r.expect("end", r.end(), nil)
+	})
+}
+
+func TestTemplatesThatShareASecretSwitchTogether(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+pair("one")+pair("two"), Options{})
+		r.expect("credentials", r.server.Issued(creds), 1)
+		r.expect("first file", r.read("one"), "v-app-1:password-1")
+		r.expect("second file", r.read("two"), "v-app-1:password-1")
+
+		// The second file cannot be replaced any more: neither may the first.
+		if err := os.Remove(r.path("two")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(r.path("two/in-the-way"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		r.at(245 * time.Second)
+		r.expect("first file while the second cannot be written", r.read("one"), "v-app-1:password-1")
+		r.expect("live leases", len(r.server.Live()), 2)
+		if err := os.RemoveAll(r.path("two")); err != nil {
+			t.Fatal(err)
+		}
+		r.at(255 * time.Second)
+		r.expect("first file", r.read("one"), "v-app-2:password-2")
+		r.expect("second file", r.read("two"), "v-app-2:password-2")
+		r.expect("end", r.end(), nil)
+	})
+}
+
+func TestUnwritableDestinationsAreFoundBeforeAnythingIsIssued(t *testing.T) {
+	within(t, func(r *rig) {
+		r.write("file", "")
+		r.launch(approle+pair("db")+strings.Replace(pair("file/below"), "template {", "template {\n create_dest_dirs = false", 1), Options{})
+		err := <-r.done
+		r.expect("exit code", ExitCode(err), ExitSink)
+		r.expect("requests", r.server.Requests(), 0)
+	})
+}
+
+func TestADeadTokenLeadsToANewLoginAndNewLeases(t *testing.T) {
+	for _, wordy := range []bool{false, true} {
+		t.Run(fmt.Sprintf("server names invalid tokens: %v", wordy), func(t *testing.T) {
+			within(t, func(r *rig) {
+				if wordy {
+					r.server.NameInvalidTokens()
+				}
+				r.launch(approle+pair("db"), Options{})
+				r.server.EndToken(r.server.Leases()[0].Token)
+				r.at(60 * time.Second) // the renewal at 50 s is refused
+				r.expect("logins", r.server.Count(vaulttest.Login), 2)
+				r.expect("file", r.read("db"), "v-app-2:password-2")
+				r.expect("live leases", len(r.server.Live()), 1)
+				r.expect("end", r.end(), nil)
+			})
+		})
+	}
+}
+
+func TestATokenNearItsEndIsReplacedWithItsLeases(t *testing.T) {
+	within(t, func(r *rig) {
+		r.server.AppRole(vaulttest.AppRole{RoleID: "the-role", SecretID: "the-secret", TokenTTL: 60 * time.Second, TokenMaxTTL: 90 * time.Second})
+		r.launch(approle+pair("db"), Options{})
+		for second := time.Duration(1); second <= 600; second++ {
+			r.at(second * time.Second)
+			user, _, _ := strings.Cut(r.read("db"), ":")
+			alive := false
+			for _, l := range r.server.Live() {
+				alive = alive || l.Data["username"] == user
+			}
+			if !alive {
+				t.Fatalf("at +%ds the file holds %q, whose lease has ended", second, user)
+			}
+		}
+		if n := r.server.Issued(creds); n > 12 {
+			t.Errorf("credentials over ten minutes and about eight tokens = %d", n)
+		}
+		r.expect("end", r.end(), nil)
+		r.expect("live leases", len(r.server.Live()), 0)
+	})
+}
+
+func TestTheTokenIsWrittenToItsSinks(t *testing.T) {
+	within(t, func(r *rig) {
+		text := strings.Replace(approle, "lease {", `auto_auth_sink {`, 1)
+		text = strings.Replace(text, "auto_auth_sink { jitter = 0 }", "", 1)
+		text = strings.TrimSuffix(strings.TrimSpace(text), "}") + `
+  sink "file" { config = { path = "DIR/token" } }
+}`
+		r.launch(text, Options{Once: true, Deadline: time.Minute})
+		r.expect("end", <-r.done, nil)
+		token := r.read("token")
+		if _, err := r.server.Client(t).LookupSelf(r.Context(), vault.Sensitive(token)); err != nil {
+			t.Errorf("the token in the sink does not work: %v", err)
+		}
+		info, err := os.Stat(r.path("token"))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("mode of the token file = %v, %v; want 0600", info.Mode(), err)
+		}
+	})
+}
+
+func TestATokenOfTheEnvironmentNeedsNoLogin(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(pair("db"), Options{Once: true, Deadline: time.Minute, Getenv: func(name string) string {
+			return map[string]string{"VAULT_TOKEN": vaulttest.RootToken}[name]
+		}})
+		r.expect("end", <-r.done, nil)
+		r.expect("file", r.read("db"), "v-app-1:password-1")
+		r.expect("logins", r.server.Count(vaulttest.Login), 0)
+	})
+}
+
+func TestNoSecretReachesTheLog(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+pair("db")+`
+template {
+  contents    = "{{ with secret \"database/creds/app\" }}{{ .Data.password | parseInt }}{{ end }}"
+  destination = "DIR/broken"
+}`, Options{})
+		r.server.Inject(vaulttest.Fault{Op: vaulttest.Renew, Status: 500})
+		r.at(10 * time.Minute)
+		r.expect("end", r.end(), nil)
+		if r.logs.Len() < 10 {
+			t.Fatalf("only %d lines were logged", r.logs.Len())
+		}
+		for _, line := range r.logs.All() {
+			text := line.Message + fmt.Sprint(line.ContextMap())
+			for _, secret := range []string{"password-", "the-secret", "hvs."} {
+				if strings.Contains(text, secret) {
+					t.Errorf("the log holds %q: %s", secret, text)
+				}
+			}
+		}
+	})
+}

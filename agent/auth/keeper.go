@@ -1,0 +1,286 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/novatech/securevault/agent/schedule"
+	"github.com/novatech/securevault/internal/vault"
+)
+
+// Tokens is what the keeper asks of the server, besides logins.
+type Tokens interface {
+	Server
+	RenewSelf(ctx context.Context, token vault.Sensitive) (*vault.Secret, error)
+	RevokeSelf(ctx context.Context, token vault.Sensitive) error
+}
+
+// Config says how a keeper works.
+type Config struct {
+	Method Method
+	Server Tokens
+	Log    *zap.Logger
+	Policy schedule.Policy // Floor and Ceiling are the method's min_backoff and max_backoff
+	// ExitOnErr ends Run with the first failed login, instead of trying again.
+	ExitOnErr bool
+}
+
+// Keeper owns the token's life. Make one with [New]; it does nothing until
+// [Keeper.Run].
+type Keeper struct {
+	cfg     Config
+	changed chan struct{} // capacity one: the token has changed
+	suspect chan uint64   // capacity one: the epoch of a token that was refused
+
+	mu      sync.Mutex
+	token   vault.Token
+	err     error                      // of the last request; nil if it succeeded
+	earlier map[uint64]vault.Sensitive // epoch → a token that was replaced and may be alive
+}
+
+// New returns a keeper that has no token yet.
+func New(cfg Config) *Keeper {
+	cfg.Policy = cfg.Policy.WithDefaults()
+	return &Keeper{
+		cfg:     cfg,
+		changed: make(chan struct{}, 1),
+		suspect: make(chan uint64, 1),
+		earlier: make(map[uint64]vault.Sensitive),
+	}
+}
+
+// Changed fires when [Keeper.Token] or [Keeper.Err] has changed. It is a
+// level, not a queue.
+func (k *Keeper) Changed() <-chan struct{} { return k.changed }
+
+// Token returns the token in use; its epoch is 0 while there is none.
+func (k *Keeper) Token() vault.Token {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.token
+}
+
+// Err returns the error of the last login or renewal, nil if it succeeded.
+func (k *Keeper) Err() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.err
+}
+
+// Suspect says that the server refused a request made with a token. The
+// keeper looks whether the token is still known, and logs in if it is not.
+// It does not block.
+func (k *Keeper) Suspect(token vault.Token) {
+	select {
+	case k.suspect <- token.Epoch:
+	default:
+	}
+}
+
+// held is what the keeper knows of its token, between two turns of its loop.
+type held struct {
+	facts    schedule.Facts
+	policies []string
+	batch    bool
+	looked   time.Time // when the token was last looked up on suspicion
+}
+
+// Run logs in and keeps the token alive until ctx ends. With ExitOnErr a
+// failed login ends it.
+func (k *Keeper) Run(ctx context.Context) error {
+	var h held
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		action, at := k.next(h.facts)
+		timer.Reset(until(action, at))
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case epoch := <-k.suspect:
+			k.verify(ctx, &h, epoch)
+			continue
+		case <-timer.C:
+		}
+		switch action {
+		case schedule.Issue, schedule.Rotate:
+			if err := k.login(ctx, &h, action); err != nil && k.cfg.ExitOnErr {
+				return err
+			}
+		case schedule.Renew:
+			k.renew(ctx, &h)
+		}
+	}
+}
+
+// next is the schedule of a lease, but for a token that does not end.
+func (k *Keeper) next(f schedule.Facts) (schedule.Action, time.Time) {
+	if f.Held && !f.Leased && !f.Gone {
+		return schedule.None, time.Time{}
+	}
+	return k.cfg.Policy.Next(f)
+}
+
+// until returns how long to wait for an action.
+func until(action schedule.Action, at time.Time) time.Duration {
+	if action == schedule.None {
+		return time.Hour // nothing is due: only a suspicion changes anything
+	}
+	return max(time.Until(at), 0)
+}
+
+func (k *Keeper) login(ctx context.Context, h *held, action schedule.Action) error {
+	asked := time.Now()
+	auth, err := k.cfg.Method.Login(ctx, k.cfg.Server)
+	if err == nil && h.facts.Held && auth.Token == k.Token().Value {
+		if h.facts.Gone {
+			err = errors.New("logging in: the method gives the same token again, which the server does not know")
+		} else if !asked.Add(auth.TTL).After(h.facts.Ends().Add(time.Second)) {
+			err = errors.New("logging in: the method gives the same token again, which is about to end")
+		}
+	}
+	if err != nil {
+		k.fail(h, action, fmt.Errorf("authenticating: %w", err))
+		return err
+	}
+	h.policies, h.batch = auth.Policies, auth.Batch
+	h.facts = schedule.Facts{
+		Held: true, Leased: auth.TTL > 0, Renewable: auth.Renewable && !auth.Batch,
+		Granted: asked, TTL: auth.TTL, Full: auth.TTL, Seed: h.facts.Seed + 1,
+	}
+	k.publish(h, auth)
+	k.cfg.Log.Info("authenticated", zap.String("accessor", auth.Accessor),
+		zap.Duration("ttl", auth.TTL), zap.Strings("policies", auth.Policies))
+	return nil
+}
+
+func (k *Keeper) renew(ctx context.Context, h *held) {
+	asked := time.Now()
+	secret, err := k.cfg.Server.RenewSelf(ctx, k.Token().Value)
+	if err == nil && (secret == nil || secret.Auth == nil) {
+		err = errors.New("renewing the token: the answer carries no token")
+	}
+	if err != nil {
+		k.fail(h, schedule.Renew, err)
+		k.verifyAfter(ctx, h, err)
+		return
+	}
+	h.facts.Granted, h.facts.TTL, h.facts.Renewable = asked, secret.Auth.TTL, secret.Auth.Renewable
+	k.succeed(h)
+	k.cfg.Log.Info("token renewed", zap.Duration("ttl", h.facts.TTL))
+}
+
+// verifyAfter looks the token up when a refused renewal may mean its end.
+func (k *Keeper) verifyAfter(ctx context.Context, h *held, err error) {
+	switch vault.Classify(err) {
+	case vault.Login, vault.Refused:
+		h.facts.Renewable = false
+		k.verify(ctx, h, k.Token().Epoch)
+	}
+}
+
+// verify asks the server whether it still knows the token of an epoch. A
+// server answers "permission denied" to a dead token and to one that may not:
+// only a token whose policies allow looking itself up can tell the two apart.
+func (k *Keeper) verify(ctx context.Context, h *held, epoch uint64) {
+	token := k.Token()
+	if token.Epoch != epoch || h.facts.Gone || time.Since(h.looked) < k.cfg.Policy.Floor {
+		return
+	}
+	h.looked = time.Now()
+	_, err := k.cfg.Server.LookupSelf(ctx, token.Value)
+	known := slices.Contains(h.policies, "default") || slices.Contains(h.policies, "root")
+	switch class := vault.Classify(err); {
+	case class == vault.Login, class == vault.Refused && known:
+		h.facts.Gone = true
+		k.cfg.Log.Warn("the server does not know the token any more; logging in again", zap.Error(err))
+	}
+}
+
+// fail records a failed request, and logs the first of its kind.
+func (k *Keeper) fail(h *held, action schedule.Action, err error) {
+	class := vault.Classify(err)
+	if h.facts.Failed != action || h.facts.Class != class {
+		h.facts.Failures = 0
+	}
+	h.facts.Failed, h.facts.Class, h.facts.FailedAt = action, class, time.Now()
+	h.facts.Failures++
+	k.mu.Lock()
+	k.err = err
+	k.mu.Unlock()
+	_, at := k.next(h.facts)
+	k.cfg.Log.Warn("authentication failed", zap.Stringer("action", action), zap.Stringer("class", class),
+		zap.Int("failures", h.facts.Failures), zap.Duration("retry", max(time.Until(at), 0).Round(time.Millisecond)), zap.Error(err))
+	k.signal()
+}
+
+func (k *Keeper) succeed(h *held) {
+	h.facts.Failed, h.facts.Class, h.facts.Failures = schedule.None, vault.None, 0
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.err = nil
+	k.token.Ends = k.finalEnd(h)
+	k.signal()
+}
+
+// publish makes a token from a login the current one.
+func (k *Keeper) publish(h *held, auth *vault.Auth) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.err = nil
+	if auth.Token != k.token.Value {
+		if k.token.Epoch > 0 {
+			k.earlier[k.token.Epoch] = k.token.Value
+		}
+		k.token = vault.Token{Value: auth.Token, Accessor: auth.Accessor, Epoch: k.token.Epoch + 1}
+	}
+	k.token.Ends = k.finalEnd(h)
+	k.signal()
+}
+
+// finalEnd returns when the token ends whatever is renewed, zero while
+// renewal still brings it on.
+func (k *Keeper) finalEnd(h *held) time.Time {
+	if action, _ := k.next(h.facts); action == schedule.Rotate {
+		return h.facts.Ends()
+	}
+	return time.Time{}
+}
+
+func (k *Keeper) signal() {
+	select {
+	case k.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Revoke ends the tokens that the method made, and with them every lease that
+// they issued. It is called once Run has returned; ctx bounds it.
+func (k *Keeper) Revoke(ctx context.Context) error {
+	if !k.cfg.Method.Owns() {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	tokens := []vault.Sensitive{k.token.Value}
+	for _, token := range k.earlier {
+		tokens = append(tokens, token)
+	}
+	var errs []error
+	for _, token := range tokens {
+		if token == "" {
+			continue
+		}
+		err := k.cfg.Server.RevokeSelf(ctx, token)
+		if class := vault.Classify(err); class == vault.Later {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,145 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/novatech/securevault/agent/config"
+)
+
+// Command is `securevault agent`. Cancelling Ctx stops the agent as SIGTERM
+// does.
+type Command struct {
+	Ctx    context.Context
+	Stderr io.Writer
+	Getenv func(name string) string
+}
+
+// flags are those of the command line.
+type flags struct {
+	configs                               []string
+	address, logLevel, logFormat, logFile string
+	exitAfterAuth                         bool
+	timeout                               time.Duration
+}
+
+func (f *flags) set() *flag.FlagSet {
+	set := flag.NewFlagSet("agent", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.Func("config", "`path` of a configuration file, or of a folder of them; may be given several times", func(path string) error {
+		f.configs = append(f.configs, path)
+		return nil
+	})
+	set.BoolVar(&f.exitAfterAuth, "exit-after-auth", false, "render everything once, tell the app, and exit")
+	set.DurationVar(&f.timeout, "timeout", 5*time.Minute, "how long a run with -exit-after-auth may take")
+	set.StringVar(&f.address, "address", "", "`address` of the server, before VAULT_ADDR and the configuration")
+	set.StringVar(&f.logLevel, "log-level", "", "trace, debug, info, warn or error")
+	set.StringVar(&f.logFormat, "log-format", "", "standard or json")
+	set.StringVar(&f.logFile, "log-file", "", "`path` of a file to log to instead of standard error")
+	return set
+}
+
+// Synopsis describes the command in one line.
+func (c Command) Synopsis() string {
+	return "Keep an app's secrets fresh, in files rendered from templates"
+}
+
+// Help describes the command, its flags and its exit codes.
+func (c Command) Help() string {
+	var text strings.Builder
+	text.WriteString(`Usage: securevault agent -config=FILE [options]
+
+  Authenticates, requests the secrets that the templates of the configuration
+  ask for, renders them to files, renews or replaces them over their lifetime,
+  and tells the app when they have changed. Runs until SIGTERM or SIGINT, and
+  then revokes what it holds.
+
+Example:
+
+  $ securevault agent -config=/etc/securevault/agent.hcl
+
+Options:
+`)
+	new(flags).set().VisitAll(func(f *flag.Flag) {
+		value, usage := flag.UnquoteUsage(f)
+		if value != "" {
+			value = "=" + value
+		}
+		fmt.Fprintf(&text, "\n  -%s%s\n      %s\n", f.Name, value, usage)
+	})
+	text.WriteString(`
+Exit codes:
+
+  0  done, or stopped as asked          5  the server could not be reached in time
+  1  internal error                     6  a template is wrong
+  2  usage or configuration             7  a destination cannot be written
+  3  authentication refused             8  a command or signal failed
+  4  a secret refused                   9  a credential may be left until its TTL`)
+	return text.String()
+}
+
+// Run runs the agent and returns the exit code.
+func (c Command) Run(args []string) int {
+	err := c.run(args)
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(c.Stderr, "Error: %s\n", strings.TrimRight(line, "\n"))
+		}
+	}
+	return ExitCode(err)
+}
+
+func (c Command) run(args []string) error {
+	var f flags
+	set := f.set()
+	if err := set.Parse(args); err != nil {
+		return failure{ExitConfig, fmt.Errorf("%w; see securevault agent -help", err)}
+	}
+	switch {
+	case set.NArg() > 0:
+		return failure{ExitConfig, fmt.Errorf("argument %q is not expected; name files with -config=FILE", set.Arg(0))}
+	case len(f.configs) == 0:
+		return failure{ExitConfig, errors.New("no configuration is named; give -config=FILE")}
+	}
+	file, err := config.Load(f.configs...)
+	if err != nil {
+		return err
+	}
+	f.override(file)
+	log, closeLog, err := newLog(file.LogLevel, file.LogFormat, file.LogFile, c.Stderr)
+	if err != nil {
+		return failure{ExitConfig, err}
+	}
+	defer closeLog()
+	for _, warning := range file.Warnings {
+		log.Warn("configuration", zap.Stringer("warning", warning))
+	}
+	a, err := New(file, Options{
+		Log: log, Getenv: c.Getenv, Once: f.exitAfterAuth, Deadline: f.timeout, Address: f.address,
+		// What rendering everything needed is of no use to an agent at rest.
+		Settled: debug.FreeOSMemory,
+	})
+	if err != nil {
+		return err
+	}
+	return a.Run(c.Ctx)
+}
+
+// override puts the flags that were given before what the file says.
+func (f *flags) override(file *config.File) {
+	for flag, value := range map[string]*string{
+		f.logLevel: &file.LogLevel, f.logFormat: &file.LogFormat, f.logFile: &file.LogFile,
+	} {
+		if flag != "" {
+			*value = flag
+		}
+	}
+}
