@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -124,8 +123,7 @@ func (c Command) run(args []string) error {
 	}
 	a, err := New(file, Options{
 		Log: log, Getenv: c.Getenv, Once: f.exitAfterAuth, Deadline: f.timeout, Address: f.address,
-		// What rendering everything needed is of no use to an agent at rest.
-		Settled: debug.FreeOSMemory,
+		Settled: rest,
 	})
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -17,32 +18,45 @@ import (
 // several together in little more time than one.
 const stagers = 16
 
+// switching is one group of outputs on its way to its files.
+type switching struct {
+	members []*output
+	fresh   []*output // those of the members that have something to publish
+	staged  []*sink.Staged
+	err     error
+}
+
 // publish switches every group of outputs that is complete, and has the
 // changes announced. Outputs that share a secret are one group: their files
 // switch together or not at all.
 func (a *Agent) publish(snapshot *lease.Snapshot, now time.Time) {
-	if !slices.ContainsFunc(a.outputs, func(o *output) bool { return o.content != nil }) {
-		return
+	var due []*switching
+	for _, members := range a.groups() {
+		members = usable(members, snapshot)
+		fresh := slices.DeleteFunc(slices.Clone(members), func(o *output) bool { return o.content == nil })
+		if len(fresh) > 0 {
+			due = append(due, &switching{members: members, fresh: fresh})
+		}
 	}
-	groups := a.groups()
-	told := make([]announcement, len(groups))
 	var work errgroup.Group
 	work.SetLimit(stagers)
-	for i, members := range groups {
-		members = usable(members, snapshot)
-		if !slices.ContainsFunc(members, func(o *output) bool { return o.content != nil }) {
-			continue
-		}
+	for _, s := range due {
 		work.Go(func() error {
-			told[i] = a.publishGroup(members, now)
+			s.stage()
 			return nil
 		})
 	}
 	_ = work.Wait()
-	for _, what := range told {
-		if what.versions != nil {
-			a.announcer.Tell(what)
+	staged := make([][]*sink.Staged, len(due))
+	for i, s := range due {
+		staged[i] = s.staged
+	}
+	for i, err := range sink.PublishGroups(staged) {
+		if err = errors.Join(due[i].err, err); err != nil {
+			a.sinkFailed(due[i].fresh, err, now)
+			continue
 		}
+		a.announcer.Tell(a.published(due[i]))
 	}
 }
 
@@ -62,33 +76,20 @@ func usable(members []*output, snapshot *lease.Snapshot) []*output {
 	return out
 }
 
-// publishGroup stages all files of a group and switches them. If one fails
-// the others stay as they are, and there is nothing to announce.
-func (a *Agent) publishGroup(members []*output, now time.Time) announcement {
-	fresh := slices.DeleteFunc(slices.Clone(members), func(o *output) bool { return o.content == nil })
-	staged := make([]*sink.Staged, 0, len(fresh))
-	defer func() {
-		for _, s := range staged {
-			s.Discard()
-		}
-	}()
-	for _, o := range fresh {
-		s, err := o.file.Stage(o.content)
+// stage writes the files of a group beside their destinations; none if one
+// of them fails.
+func (s *switching) stage() {
+	for _, o := range s.fresh {
+		staged, err := o.file.Stage(o.content)
 		if err != nil {
-			a.sinkFailed(fresh, err, now)
-			return announcement{}
+			for _, other := range s.staged {
+				other.Discard()
+			}
+			s.staged, s.err = nil, err
+			return
 		}
-		staged = append(staged, s)
+		s.staged = append(s.staged, staged)
 	}
-	changed := make([]bool, len(fresh))
-	for i, s := range staged {
-		changed[i] = s.Changed()
-	}
-	if err := sink.Publish(staged...); err != nil {
-		a.sinkFailed(fresh, err, now)
-		return announcement{}
-	}
-	return a.published(members, fresh, changed)
 }
 
 // sinkFailed records that a group could not be published: each of its outputs
@@ -102,18 +103,18 @@ func (a *Agent) sinkFailed(fresh []*output, err error, now time.Time) {
 
 // published records that the files of a group were switched, and returns what
 // the app and the lease manager have to know of it.
-func (a *Agent) published(members, fresh []*output, changed []bool) announcement {
+func (a *Agent) published(s *switching) announcement {
 	what := announcement{versions: make(map[vault.Want]uint64)}
 	var generation uint64
-	for _, o := range members {
+	for _, o := range s.members {
 		for w, version := range o.versions {
 			what.versions[w] = version
 			generation = max(generation, version)
 		}
 	}
-	for i, o := range fresh {
+	for i, o := range s.fresh {
 		o.content, o.published, o.live = nil, true, o.wants
-		if !changed[i] {
+		if !s.staged[i].Changed() {
 			continue
 		}
 		event := notify.Event{Generation: generation, Changed: []string{o.file.Path}}

@@ -14,25 +14,43 @@ import (
 )
 
 // Publish replaces the destinations of all that is staged, in the order given,
-// and then has the folders reach the disk, each once. If one cannot be
-// replaced those before it are published, and it and those after it are
-// discarded.
+// and then has the folders reach the disk. If one cannot be replaced those
+// before it are published, and it and those after it are discarded.
 func Publish(staged ...*Staged) error {
-	folders := make(map[string]bool)
+	return PublishGroups([][]*Staged{staged})[0]
+}
+
+// PublishGroups publishes several groups, each as [Publish] does and whatever
+// becomes of the others, and has each folder reach the disk only once. It
+// returns the error of each group.
+func PublishGroups(groups [][]*Staged) []error {
+	errs := make([]error, len(groups))
+	users := make(map[string][]int) // folder → the groups with a file in it
+	for i, group := range groups {
+		errs[i] = replace(group, func(folder string) { users[folder] = append(users[folder], i) })
+	}
+	for folder, indices := range users {
+		if err := syncFolder(folder); err != nil {
+			for _, i := range indices {
+				errs[i] = errors.Join(errs[i], failed("having the disk keep the folder", folder, err))
+			}
+		}
+	}
+	return errs
+}
+
+// replace renames the files of one group to their destinations, and reports
+// the folders that this changes.
+func replace(staged []*Staged, changes func(folder string)) error {
 	for i, s := range staged {
 		if s.temp != "" {
-			folders[filepath.Dir(s.target)] = true
+			changes(filepath.Dir(s.target))
 		}
 		if err := s.publish(); err != nil {
 			for _, rest := range staged[i:] {
 				rest.Discard()
 			}
 			return failed("publishing", s.file.Path, err)
-		}
-	}
-	for folder := range folders {
-		if err := syncFolder(folder); err != nil {
-			return failed("having the disk keep the folder", folder, err)
 		}
 	}
 	return nil
