@@ -27,8 +27,9 @@ func rest() {
 			current = m
 			continue
 		}
-		// Pages that were written to, by the linker say, are not in the file.
-		if name, value, _ := strings.Cut(line, ":"); name == "Private_Dirty" && strings.TrimSpace(value) == "0 kB" && current.isText(self) {
+		// Pages that were written to, when the program was linked say, are
+		// anonymous: the file does not hold them.
+		if name, value, _ := strings.Cut(line, ":"); name == "Anonymous" && strings.TrimSpace(value) == "0 kB" && current.isText(self) {
 			_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, current.start, current.length, syscall.MADV_DONTNEED)
 		}
 	}
