@@ -1,0 +1,55 @@
+// Package database issues database users that live as long as their lease.
+//
+// An operator writes a configuration (config.go: which database, which admin)
+// and roles (roles.go: the statements that make and end a user). A client reads
+// creds/ROLE (creds.go), gets a user of its own, and the server renews and ends
+// it with the lease (secret.go). What differs between databases lives in plugins
+// of dbplugin/v5, listed in all.go; the engine keeps one open instance for each
+// configuration (connection.go).
+//
+// It promises: a failed request leaves no user behind; a revocation that
+// succeeded means the user is gone; no answer holds the admin's password; and a
+// database that hangs delays only those who use it.
+package database
+
+import (
+	"context"
+
+	"github.com/hashicorp/vault/sdk/database/dbplugin/v5"
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+type backend struct {
+	*framework.Backend
+	plugins     map[string]func() dbplugin.Database
+	connections connections
+}
+
+// Factory makes the engine of one mount.
+func Factory(ctx context.Context, config *logical.BackendConfig) (logical.Backend, error) {
+	return newBackend(ctx, config, plugins())
+}
+
+func newBackend(ctx context.Context, config *logical.BackendConfig, plugins map[string]func() dbplugin.Database) (*backend, error) {
+	b := &backend{plugins: plugins}
+	b.Backend = &framework.Backend{
+		Help:        "Issues database users that live as long as their lease. Write config/NAME and roles/NAME, then read creds/NAME.",
+		BackendType: logical.TypeLogical,
+		PathsSpecial: &logical.Paths{
+			SealWrapStorage: []string{configPrefix + "*"},
+		},
+		Paths: []*framework.Path{
+			b.configPath(), b.configListPath(),
+			b.rolePath(), b.roleListPath(),
+			b.credsPath(),
+			b.rotateRootPath(), b.resetPath(), b.reloadPath(),
+		},
+		Secrets: []*framework.Secret{b.userSecret()},
+		Clean:   func(context.Context) { b.connections.closeAll() },
+		Invalidate: func(_ context.Context, key string) {
+			b.connections.invalidate(key)
+		},
+	}
+	return b, b.Setup(ctx, config)
+}

@@ -1,0 +1,79 @@
+// Package fault classifies what goes wrong at a database, so that the engine can
+// answer honestly whatever the system: refused for good, later, or no such user.
+//
+// A plugin returns an *Error for everything it knows how to explain. Its text is
+// meant for the client: it carries a hint and no secret. The driver's error is
+// flattened into the text on purpose, because drivers keep connection
+// configurations with passwords inside theirs.
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// Class says what a client may expect of asking again.
+type Class int
+
+const (
+	// Unknown is the class of every error that is no *Error.
+	Unknown Class = iota
+	// Refused means that the same request will be refused again: a statement,
+	// a privilege or a setting has to change first.
+	Refused
+	// Later means that the database cannot be reached, is busy, or does not let
+	// the engine in: the request itself may be fine.
+	Later
+	// NoUser means that the user no longer exists on the database.
+	NoUser
+)
+
+// Error is an explained failure.
+type Error struct {
+	Class Class
+	text  string
+}
+
+// New returns an error of the class. The formatted text must hold no secret;
+// pass text of foreign origin through Scrub first.
+func New(class Class, format string, args ...any) *Error {
+	return &Error{Class: class, text: fmt.Sprintf(format, args...)}
+}
+
+func (e *Error) Error() string { return e.text }
+
+// ClassOf returns the class of the first *Error in err's chain.
+func ClassOf(err error) Class {
+	var explained *Error
+	if errors.As(err, &explained) {
+		return explained.Class
+	}
+	return Unknown
+}
+
+const redacted = "**redacted**"
+
+// Scrub returns text without the secrets, whether plain or escaped for a URL. A
+// quoted word that is part of a secret goes as well: a database that trips over
+// a password quotes the piece it choked on. Line breaks become semicolons.
+func Scrub(text string, secrets ...string) string {
+	text = strings.Join(strings.FieldsFunc(text, func(char rune) bool { return char == '\n' || char == '\t' }), "; ")
+	for _, secret := range secrets {
+		if secret == "" {
+			continue
+		}
+		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+			text = strings.ReplaceAll(text, form, redacted)
+		}
+		words := strings.Split(text, `"`)
+		for i := 1; i < len(words); i += 2 {
+			if words[i] != "" && strings.Contains(secret, words[i]) {
+				words[i] = redacted
+			}
+		}
+		text = strings.Join(words, `"`)
+	}
+	return text
+}

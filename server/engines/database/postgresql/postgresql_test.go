@@ -1,0 +1,147 @@
+package postgresql
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/database/dbplugin/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/novatech/securevault/server/engines/database/fault"
+)
+
+// The behaviour against a real server is tested through the engine, in the
+// folder above. Here is what needs none.
+
+func TestTheAdminsNameAndPasswordReachTheDriverUnescaped(t *testing.T) {
+	const hostile = `p@ss:w/rd?'"\%41 {{username}}#`
+	urls := map[string]string{
+		"URL":                    "postgresql://{{username}}:{{password}}@db.example:6432/shop?sslmode=disable",
+		"URL with parameters":    "postgresql://db.example:6432/shop?user={{username}}&password={{password}}&sslmode=disable",
+		"list":                   "host=db.example port=6432 dbname=shop user={{username}} password={{password}} sslmode=disable",
+		"list in quotes":         "host=db.example port=6432 dbname=shop user='{{username}}' password='{{password}}' sslmode=disable",
+		"name but no password":   "postgresql://{{username}}@db.example:6432/shop?sslmode=disable",
+		"literal name, password": "postgresql://odd'admin:literal@db.example:6432/shop?sslmode=disable",
+	}
+	for name, url := range urls {
+		t.Run(name, func(t *testing.T) {
+			decoded, err := decodeSettings(map[string]any{"connection_url": url, "username": "odd'admin", "password": hostile})
+			if err != nil {
+				t.Fatal(err)
+			}
+			config, err := decoded.poolConfig()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]string{"name but no password": "", "literal name, password": "literal"}
+			password, other := want[name]
+			if !other {
+				password = hostile
+			}
+			target := config.ConnConfig
+			if target.User != "odd'admin" || target.Password != password || target.Host != "db.example" || target.Port != 6432 || target.Database != "shop" {
+				t.Errorf("got user %q, password %q at %s:%d/%s", target.User, target.Password, target.Host, target.Port, target.Database)
+			}
+			if target.ConnectTimeout != dialLimit {
+				t.Errorf("dialling may take %s, want %s", target.ConnectTimeout, dialLimit)
+			}
+		})
+	}
+}
+
+func TestPoolSettingsHaveSafeDefaults(t *testing.T) {
+	cases := map[string]struct {
+		given    map[string]any
+		open     int32
+		idle     int
+		lifetime time.Duration
+	}{
+		"nothing given":       {nil, 8, 8, time.Hour},
+		"text from a client":  {map[string]any{"max_open_connections": "3", "max_idle_connections": "2", "max_connection_lifetime": "90s"}, 3, 2, 90 * time.Second},
+		"seconds as a number": {map[string]any{"max_connection_lifetime": 60}, 8, 8, time.Minute},
+		"idle beyond open":    {map[string]any{"max_open_connections": 2, "max_idle_connections": 9}, 2, 2, time.Hour},
+		"far too many":        {map[string]any{"max_open_connections": 1 << 40}, 1000, 1 << 40, time.Hour},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			details := map[string]any{"connection_url": "postgresql://a:b@db.example/shop", dbplugin.SupportedCredentialTypesKey: []any{"password"}}
+			for key, value := range test.given {
+				details[key] = value
+			}
+			decoded, err := decodeSettings(details)
+			if err != nil {
+				t.Fatal(err)
+			}
+			config, err := decoded.poolConfig()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if config.MaxConns != test.open || decoded.MaxIdle != test.idle || config.MaxConnLifetime != test.lifetime {
+				t.Errorf("got %d open, %d idle, lifetime %s", config.MaxConns, decoded.MaxIdle, config.MaxConnLifetime)
+			}
+		})
+	}
+}
+
+func TestErrorsSayWhatToDoAndNoPassword(t *testing.T) {
+	database := &Database{password: "admin-secret"}
+	const issued = "A1b-issued-secret"
+	cases := map[string]struct {
+		err   error
+		class fault.Class
+		says  string
+	}{
+		"a syntax error at a password": {&pgconn.PgError{Code: "42601", Message: `syntax error at or near "issued"`}, fault.Refused, "correct the SQL"},
+		"a password in the message":    {&pgconn.PgError{Code: "22023", Message: "invalid password " + issued}, fault.Refused, "check the statements"},
+		"a missing privilege":          {&pgconn.PgError{Code: "42501", Message: "permission denied"}, fault.Refused, "give the config's username the privilege"},
+		"a full server":                {&pgconn.PgError{Code: "53300", Message: "too many clients"}, fault.Later, "lower max_open_connections"},
+		"a server shutting down":       {&pgconn.PgError{Code: "57P01", Message: "terminating"}, fault.Later, "try again"},
+		"a collision":                  {&pgconn.PgError{Code: "XX000", Message: "tuple concurrently updated"}, fault.Later, "tuple concurrently updated"},
+		"a broken connection":          {errors.New("write: broken pipe admin-secret"), fault.Later, "the connection to the server broke"},
+		"an end of the request":        {context.Canceled, fault.Later, "context canceled"},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			err := database.explain(test.err, "running creation_statements", issued)
+			if got := fault.ClassOf(err); got != test.class {
+				t.Errorf("class is %d, want %d", got, test.class)
+			}
+			if !strings.Contains(err.Error(), test.says) {
+				t.Errorf("error %q does not say %q", err, test.says)
+			}
+			for _, secret := range []string{issued, "admin-secret", `"issued"`} {
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("error %q gives %q away", err, secret)
+				}
+			}
+		})
+	}
+}
+
+func TestOnlyGrantsOnObjectsTakeTurns(t *testing.T) {
+	cases := map[string]bool{
+		`CREATE ROLE "a"; GRANT SELECT ON t TO "a"`:                         true,
+		"grant all privileges\n on all tables in schema public to \"a\"":    true,
+		`CREATE ROLE "a" IN ROLE readers`:                                   false,
+		`CREATE ROLE "a"; GRANT readers TO "a"`:                             false,
+		`CREATE ROLE "grantee" LOGIN PASSWORD 'on' VALID UNTIL 'infinity';`: false,
+	}
+	for text, want := range cases {
+		if got := grantsPrivileges.MatchString(text); got != want {
+			t.Errorf("%q takes turns: %t, want %t", text, got, want)
+		}
+	}
+}
+
+func TestAnUninitializedDatabaseRefusesAndCloses(t *testing.T) {
+	database := New()
+	if _, err := database.DeleteUser(t.Context(), dbplugin.DeleteUserRequest{Username: "a"}); fault.ClassOf(err) != fault.Refused {
+		t.Errorf("got %v, want a refusal", err)
+	}
+	if err := database.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,169 @@
+package postgresql
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/database/dbplugin/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/novatech/securevault/server/engines/database/fault"
+	"github.com/novatech/securevault/server/engines/database/statement"
+)
+
+const (
+	defaultRenewal  = `ALTER ROLE "{{name}}" VALID UNTIL '{{expiration}}'`
+	defaultPassword = `ALTER ROLE "{{username}}" WITH PASSWORD '{{password}}'`
+
+	expirationFormat = "2006-01-02 15:04:05-0700"
+)
+
+// undoLimit bounds the clean-up after a creation of which we do not know how it
+// ended. It does not use the request's context, which may be over.
+const undoLimit = 10 * time.Second
+
+// NewUser creates a role with the creation statements, all of them or none. The
+// rollback statements are not needed: the server rolls back.
+func (d *Database) NewUser(ctx context.Context, req dbplugin.NewUserRequest) (dbplugin.NewUserResponse, error) {
+	if req.CredentialType != dbplugin.CredentialTypePassword {
+		return dbplugin.NewUserResponse{}, fault.New(fault.Refused, "credential_type %q is unknown to PostgreSQL: use password", req.CredentialType)
+	}
+	name, err := d.usernames.Generate(req.UsernameConfig)
+	if err != nil {
+		return dbplugin.NewUserResponse{}, fault.New(fault.Refused, "%s", err)
+	}
+	text, err := render("creation_statements", req.Statements, map[string]string{
+		"name": name, "username": name, "password": req.Password, "expiration": req.Expiration.Format(expirationFormat),
+	})
+	if err != nil {
+		return dbplugin.NewUserResponse{}, err
+	}
+	if grantsPrivileges.MatchString(text) {
+		text = takeTurn + text
+	}
+	if err := d.create(ctx, name, text); err != nil {
+		return dbplugin.NewUserResponse{}, d.explain(err, "running creation_statements", req.Password)
+	}
+	return dbplugin.NewUserResponse{Username: name}, nil
+}
+
+// create runs the text and sees to it that a failure leaves no role behind. The
+// role is somebody else's only if the server says that the name was taken.
+func (d *Database) create(ctx context.Context, name, text string) error {
+	conn, err := d.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	err = execute(ctx, conn.Conn(), text)
+	backend := conn.Conn().PgConn().PID()
+	conn.Release()
+	var refusal *pgconn.PgError
+	if err == nil || errors.As(err, &refusal) && refusal.Code == codeDuplicateObject {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
+	defer cancel()
+	if refusal == nil {
+		if undoErr := d.endBackend(ctx, backend); undoErr != nil {
+			return d.orphaned(err, undoErr, name)
+		}
+	}
+	if _, undoErr := d.DeleteUser(ctx, dbplugin.DeleteUserRequest{Username: name}); undoErr != nil {
+		return d.orphaned(err, undoErr, name)
+	}
+	return err
+}
+
+func (d *Database) orphaned(err, undoErr error, name string) error {
+	return fault.New(fault.Later, "%s; then removing the half-made role %q failed as well: drop it by hand: %s",
+		d.explain(err, "running creation_statements"), name, d.explain(undoErr, "cleaning up"))
+}
+
+// endBackend ends the server process of a connection that broke, and waits for
+// it: it may still be about to commit what we are about to undo.
+func (d *Database) endBackend(ctx context.Context, pid uint32) error {
+	conn, err := d.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	for {
+		alive, err := stillRuns(ctx, conn, pid)
+		if err != nil || !alive {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fault.New(fault.Later, "the server process %d did not end", pid)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// stillRuns asks a process of our own to end and tells whether there was one.
+// Ours alone: the number may be another's by now, or invented by a proxy.
+func stillRuns(ctx context.Context, conn *pgxpool.Conn, pid uint32) (alive bool, err error) {
+	const query = `SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity
+		WHERE pid = $1 AND pid <> pg_backend_pid() AND usename = current_user AND application_name = current_setting('application_name') AND state <> 'idle'`
+	err = conn.QueryRow(ctx, query, int32(pid)).Scan(&alive)
+	return alive, err
+}
+
+// UpdateUser sets a role's password, its expiration, or both.
+func (d *Database) UpdateUser(ctx context.Context, req dbplugin.UpdateUserRequest) (dbplugin.UpdateUserResponse, error) {
+	var none dbplugin.UpdateUserResponse
+	values := map[string]string{"name": req.Username, "username": req.Username}
+	if change := req.Password; change != nil {
+		values["password"] = change.NewPassword
+		if err := d.alter(ctx, req.Username, "changing the password", change.Statements, defaultPassword, values); err != nil {
+			return none, err
+		}
+	}
+	if change := req.Expiration; change != nil {
+		delete(values, "password")
+		values["expiration"] = change.NewExpiration.Format(expirationFormat)
+		if err := d.alter(ctx, req.Username, "running renew_statements", change.Statements, defaultRenewal, values); err != nil {
+			return none, err
+		}
+	}
+	return none, nil
+}
+
+func (d *Database) alter(ctx context.Context, name, what string, statements dbplugin.Statements, otherwise string, values map[string]string) error {
+	if len(statements.Commands) == 0 {
+		statements.Commands = []string{otherwise}
+	}
+	text, err := render("statements", statements, values)
+	if err != nil {
+		return err
+	}
+	conn, err := d.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	err = execute(ctx, conn.Conn(), text)
+	var refusal *pgconn.PgError
+	if errors.As(err, &refusal) && refusal.Code == codeUndefinedObject {
+		if _, found, lookupErr := lookUp(ctx, conn.Conn(), name); lookupErr == nil && !found {
+			return fault.New(fault.NoUser, "%s: the role %q no longer exists on the server: request new credentials", what, name)
+		}
+	}
+	return d.explain(err, what, values["password"])
+}
+
+// render joins and fills in the statements; field names them in errors.
+func render(field string, statements dbplugin.Statements, values map[string]string) (string, error) {
+	text := statement.Join(statements.Commands)
+	if strings.TrimSpace(text) == "" {
+		return "", fault.New(fault.Refused, `%s is empty: write SQL such as CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}';`, field)
+	}
+	text, err := statement.Render(text, values)
+	if err != nil {
+		return "", fault.New(fault.Refused, "%s: %s", field, err)
+	}
+	return text, nil
+}

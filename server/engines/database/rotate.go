@@ -1,0 +1,180 @@
+package database
+
+import (
+	"context"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/database/dbplugin/v5"
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/novatech/securevault/server/engines/database/fault"
+)
+
+func (b *backend) rotateRootPath() *framework.Path {
+	return actionPath("rotate-root/", "name", b.rotateRoot,
+		"Changes the admin's own password to one that only this server knows.")
+}
+
+func (b *backend) resetPath() *framework.Path {
+	return actionPath("reset/", "name", b.reset, "Closes the connection of a config; the next request opens it anew.")
+}
+
+func (b *backend) reloadPath() *framework.Path {
+	return actionPath("reload/", "plugin_name", b.reload, "Closes the connections of every config that uses the plugin.")
+}
+
+// actionPath is a path that does something when it is written.
+func actionPath(prefix, field string, act framework.OperationFunc, synopsis string) *framework.Path {
+	return &framework.Path{
+		Pattern: prefix + framework.GenericNameRegex(field),
+		Fields: map[string]*framework.FieldSchema{
+			field: {Type: framework.TypeString, Description: "What to act on."},
+		},
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.UpdateOperation: &framework.PathOperation{Callback: act},
+		},
+		HelpSynopsis: synopsis,
+	}
+}
+
+func (b *backend) rotateRoot(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	name := data.Get("name").(string)
+	conn := b.connections.get(name)
+	if err := conn.lock(ctx); err != nil {
+		return fail(err)
+	}
+	defer conn.unlock()
+	// Opening settles what an earlier rotation may have left.
+	current, err := b.openLocked(ctx, req.Storage, name, conn)
+	if err != nil {
+		return fail(err)
+	}
+	defer current.release()
+	rotated, err := b.rotate(ctx, req.Storage, name, current)
+	if err != nil {
+		return fail(err)
+	}
+	conn.replace(rotated)
+	return nil, nil
+}
+
+// rotate changes the password on the database and returns an instance that has
+// logged in with the new one. The new password is stored as pending first: a
+// crash at any point leaves both on record, and settle finds out which is real.
+func (b *backend) rotate(ctx context.Context, storage logical.Storage, name string, current *instance) (*instance, error) {
+	config, err := loadConfig(ctx, storage, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := config.rotatable(name); err != nil {
+		return nil, err
+	}
+	next, err := b.newPassword(ctx, config.PasswordPolicy)
+	if err != nil {
+		return nil, err
+	}
+	// From here on the two passwords must not part because a client hung up.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callLimit)
+	defer cancel()
+	old := config.password()
+	config.PendingPassword = next
+	if err := store(ctx, storage, configPrefix+name, config); err != nil {
+		return nil, err
+	}
+	_, err = current.UpdateUser(ctx, dbplugin.UpdateUserRequest{
+		Username:       config.detail("username"),
+		CredentialType: dbplugin.CredentialTypePassword,
+		Password: &dbplugin.ChangePassword{
+			NewPassword: next,
+			Statements:  dbplugin.Statements{Commands: config.RotationStatements},
+		},
+	})
+	if class := fault.ClassOf(err); class == fault.Refused || class == fault.NoUser {
+		// The database has said no: the old password is the real one.
+		if err := store(ctx, storage, configPrefix+name, config.withPassword(old)); err != nil {
+			return nil, err
+		}
+		return nil, scrubbed(err, old, next)
+	}
+	settled, settleErr := b.settle(ctx, storage, name, config)
+	switch {
+	case settleErr != nil:
+		return nil, settleErr
+	case config.password() == next:
+		return settled, nil
+	}
+	settled.release()
+	if err == nil {
+		err = fault.New(fault.Refused, "the database still takes the old password of config %q: check root_rotation_statements", name)
+	}
+	return nil, scrubbed(err, old, next)
+}
+
+func (c *config) rotatable(name string) error {
+	if c.detail("username") == "" || c.password() == "" {
+		return fault.New(fault.Refused, "config %q has no username and password to rotate: write both to config/%s", name, name)
+	}
+	if url := c.detail("connection_url"); url != "" && !strings.Contains(url, "{{password}}") {
+		return fault.New(fault.Refused, "connection_url of config %q does not use {{password}}, a rotated one would never be tried: write it as …://{{username}}:{{password}}@…", name)
+	}
+	return nil
+}
+
+// settle ends a rotation, also one that a crash interrupted: whichever of the
+// two passwords logs in becomes the stored one. If neither does, both stay.
+func (b *backend) settle(ctx context.Context, storage logical.Storage, name string, config *config) (*instance, error) {
+	secrets := []string{config.PendingPassword, config.password()}
+	var failed error
+	for _, candidate := range secrets {
+		tried := config.withPassword(candidate)
+		opened, err := b.initialize(ctx, tried, true)
+		if err != nil {
+			failed = scrubbed(err, secrets...)
+			continue
+		}
+		if err := store(ctx, storage, configPrefix+name, tried); err != nil {
+			opened.release()
+			return nil, err
+		}
+		*config = *tried
+		return opened, nil
+	}
+	return nil, fault.New(fault.Later, "neither the old nor the new password of config %q logs in, both are kept: %s", name, failed)
+}
+
+func (b *backend) reset(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	name := data.Get("name").(string)
+	stored, err := loadConfig(ctx, req.Storage, name)
+	if err != nil {
+		return nil, err
+	}
+	if stored == nil {
+		return refuse("unknown config %q: write config/%s first", name, name)
+	}
+	b.connections.get(name).replace(nil)
+	return nil, nil
+}
+
+func (b *backend) reload(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	wanted := data.Get("plugin_name").(string)
+	if _, err := b.plugin(wanted); err != nil {
+		return fail(err)
+	}
+	names, err := req.Storage.List(ctx, configPrefix)
+	if err != nil {
+		return nil, err
+	}
+	closed := []string{}
+	for _, name := range names {
+		stored, err := loadConfig(ctx, req.Storage, name)
+		if err != nil {
+			return nil, err
+		}
+		if stored != nil && stored.PluginName == wanted {
+			b.connections.get(name).replace(nil)
+			closed = append(closed, name)
+		}
+	}
+	return &logical.Response{Data: map[string]any{"connections": closed, "count": len(closed)}}, nil
+}

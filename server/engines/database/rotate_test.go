@@ -1,0 +1,188 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/novatech/securevault/server/engines/enginetest"
+	"github.com/novatech/securevault/server/engines/enginetest/postgrestest"
+)
+
+const firstPassword = "first-admin-password"
+
+// mountOwned mounts the engine with an admin whose password may change.
+func mountOwned(t *testing.T) (*enginetest.Mount, string) {
+	t.Helper()
+	database := newShop(t)
+	server.Exec(t, database, "CREATE ROLE vault_admin LOGIN SUPERUSER PASSWORD '"+firstPassword+"'")
+	t.Cleanup(func() { dropRole(t, "vault_admin") })
+	mount := enginetest.NewMount(t, Factory)
+	mount.MustWrite(t, "config/shop", with(superuserConfig(database), map[string]any{"username": "vault_admin", "password": firstPassword}))
+	mount.MustWrite(t, "roles/app", readonlyRole())
+	return mount, database
+}
+
+func adminLogsIn(t *testing.T, password string) bool {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), server.URL("vault_admin", password, postgrestest.Database))
+	if err == nil {
+		_ = conn.Close(context.Background())
+	}
+	return err == nil
+}
+
+func storedConfig(t *testing.T, mount *enginetest.Mount) *config {
+	t.Helper()
+	stored, err := loadConfig(t.Context(), mount.Storage, "shop")
+	if err != nil || stored == nil {
+		t.Fatalf("loading the config: %v, %v", stored, err)
+	}
+	return stored
+}
+
+func TestRotatingTheRootPasswordLocksTheOldOneOut(t *testing.T) {
+	mount, _ := mountOwned(t)
+	mount.MustIssue(t, "creds/app")
+	mount.MustWrite(t, "rotate-root/shop", nil)
+	if adminLogsIn(t, firstPassword) {
+		t.Error("the old password still logs in")
+	}
+	stored := storedConfig(t, mount)
+	if !adminLogsIn(t, stored.password()) || stored.PendingPassword != "" {
+		t.Error("the stored password does not log in, or one is still pending")
+	}
+	mount.MustIssue(t, "creds/app")
+	mount.Restart(t, Factory)
+	mount.MustIssue(t, "creds/app")
+	mount.MustWrite(t, "config/shop", map[string]any{"password_policy": ""})
+	if !adminLogsIn(t, storedConfig(t, mount).password()) {
+		t.Error("a partial write forgot the rotated password")
+	}
+}
+
+func TestCredentialsAreIssuedWhileTheRootPasswordRotates(t *testing.T) {
+	mount, _ := mountOwned(t)
+	var group sync.WaitGroup
+	for range 3 {
+		group.Go(func() {
+			for range 10 {
+				// A connection dialled between the database's change and ours is
+				// refused; that is the one failure a rotation may cause.
+				if _, err := mount.Issue(t.Context(), "creds/app"); err != nil && !strings.Contains(err.Error(), "28P01") {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 5 {
+		mount.MustWrite(t, "rotate-root/shop", nil)
+	}
+	group.Wait()
+	mount.MustIssue(t, "creds/app")
+}
+
+// brokenStorage fails every write after the first few, as a crash would.
+type brokenStorage struct {
+	logical.Storage
+	writes int
+}
+
+func (s *brokenStorage) Put(ctx context.Context, entry *logical.StorageEntry) error {
+	if s.writes--; s.writes < 0 {
+		return errors.New("storage is gone")
+	}
+	return s.Storage.Put(ctx, entry)
+}
+
+func TestACrashBetweenDatabaseAndStorageLocksNobodyOut(t *testing.T) {
+	mount, _ := mountOwned(t)
+	whole := mount.Storage
+	mount.Storage = &brokenStorage{Storage: whole, writes: 1}
+	if _, err := mount.Write(t.Context(), "rotate-root/shop", nil); err == nil {
+		t.Fatal("the rotation succeeded without storage")
+	}
+	mount.Storage = whole
+	if adminLogsIn(t, firstPassword) {
+		t.Fatal("the database still has the old password, the test proves nothing")
+	}
+	mount.Restart(t, Factory)
+	mount.MustIssue(t, "creds/app")
+	if stored := storedConfig(t, mount); stored.PendingPassword != "" || !adminLogsIn(t, stored.password()) {
+		t.Error("the new password was not settled on")
+	}
+}
+
+func TestACrashBeforeTheDatabaseChangedKeepsTheOldPassword(t *testing.T) {
+	mount, _ := mountOwned(t)
+	pending := storedConfig(t, mount)
+	pending.PendingPassword = "never-reached-the-database"
+	if err := store(t.Context(), mount.Storage, "config/shop", pending); err != nil {
+		t.Fatal(err)
+	}
+	mount.Restart(t, Factory)
+	mount.MustIssue(t, "creds/app")
+	if stored := storedConfig(t, mount); stored.PendingPassword != "" || stored.password() != firstPassword {
+		t.Error("the old password was not settled on")
+	}
+}
+
+func TestARotationThatTheDatabaseRefusesChangesNothing(t *testing.T) {
+	cases := map[string]struct {
+		changes map[string]any
+		want    string
+	}{
+		"failing statement":       {map[string]any{"root_rotation_statements": `SELECT missing('{{password}}')`}, "does not exist"},
+		"statement without sense": {map[string]any{"root_rotation_statements": `SELECT '{{password}}'`}, "still takes the old password"},
+		"unknown placeholder":     {map[string]any{"root_rotation_statements": `{{secret}}`}, "unknown placeholder {{secret}}"},
+		"policy unknown":          {map[string]any{"password_policy": "absent"}, "write sys/policies/password/absent first"},
+	}
+	mount, _ := mountOwned(t)
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			mount.MustWrite(t, "config/shop", map[string]any{"password_policy": "", "root_rotation_statements": ""})
+			mount.MustWrite(t, "config/shop", test.changes)
+			_, err := mount.Write(t.Context(), "rotate-root/shop", nil)
+			wantError(t, err, test.want, firstPassword)
+			if stored := storedConfig(t, mount); stored.PendingPassword != "" || stored.password() != firstPassword {
+				t.Error("the stored password changed")
+			}
+			if !adminLogsIn(t, firstPassword) {
+				t.Error("the old password no longer logs in")
+			}
+		})
+	}
+}
+
+func TestALiteralPasswordCannotBeRotated(t *testing.T) {
+	mount, database := mountShop(t)
+	mount.MustWrite(t, "config/shop", map[string]any{"connection_url": server.URL(postgrestest.Superuser, postgrestest.Password, database)})
+	_, err := mount.Write(t.Context(), "rotate-root/shop", nil)
+	wantError(t, err, "does not use {{password}}")
+	_, err = mount.Write(t.Context(), "rotate-root/unheard", nil)
+	wantError(t, err, `unknown config "unheard"`)
+}
+
+func TestResetAndReloadOpenTheConnectionAnew(t *testing.T) {
+	mount, database := mountShop(t)
+	for _, path := range []string{"reset/shop", "reload/postgresql-database-plugin"} {
+		mount.MustIssue(t, "creds/app")
+		if ourSessions(t, database) == 0 {
+			t.Fatal("no session to close")
+		}
+		mount.MustWrite(t, path, nil)
+		if got := ourSessions(t, database); got != 0 {
+			t.Errorf("%s left %d sessions", path, got)
+		}
+		mount.MustIssue(t, "creds/app")
+	}
+	_, err := mount.Write(t.Context(), "reset/unheard", nil)
+	wantError(t, err, `unknown config "unheard"`)
+	_, err = mount.Write(t.Context(), "reload/unheard", nil)
+	wantError(t, err, `unknown plugin_name "unheard"`)
+}

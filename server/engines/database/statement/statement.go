@@ -1,0 +1,71 @@
+// Package statement fills the {{placeholders}} of an operator's statements.
+//
+// The statements are trusted, the values are not: a role's name or a token's
+// display name ends up in a username, and databases offer no parameters for
+// CREATE ROLE and its like. Escaping would have to know which kind of quotes
+// surrounds a placeholder, or that it sits in a function body within quotes
+// within quotes. So nothing is escaped: a value that could leave any kind of
+// quotes is refused.
+package statement
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+var (
+	placeholder  = regexp.MustCompile(`\{\{\s*([A-Za-z][\w .-]*?)\s*\}\}`)
+	dollarQuoted = regexp.MustCompile(`\$\w*\$`)
+)
+
+// Join makes one text of a list of statements. Each ends on a line of its own,
+// so that a comment at the end of one cannot swallow the next.
+func Join(statements []string) string {
+	return strings.Join(statements, "\n;\n")
+}
+
+// Render fills in the values, by placeholder name, in one pass: a value is never
+// searched for placeholders. Unknown placeholders and values that could break
+// out of their quotes are errors; these name the placeholder, never the value.
+func Render(text string, values map[string]string) (string, error) {
+	var failed error
+	rendered := placeholder.ReplaceAllStringFunc(text, func(found string) string {
+		name := placeholder.FindStringSubmatch(found)[1]
+		value, known := values[name]
+		switch {
+		case failed != nil:
+		case !known:
+			failed = fmt.Errorf("unknown placeholder {{%s}}: use %s", name, list(values))
+		default:
+			failed = harmless(name, value, dollarQuoted.MatchString(text))
+		}
+		return value
+	})
+	if failed != nil {
+		return "", failed
+	}
+	return rendered, nil
+}
+
+// harmless refuses what can end a string, an identifier or a line. A dollar sign
+// matters only in texts with $tag$ bodies.
+func harmless(name, value string, dollars bool) error {
+	for _, char := range value {
+		if strings.ContainsRune("'\"`\\", char) || unicode.IsControl(char) || (dollars && char == '$') {
+			return fmt.Errorf("{{%s}} holds the character %q, which could end the quotes around it: take it out of the password policy or the name", name, char)
+		}
+	}
+	return nil
+}
+
+func list(values map[string]string) string {
+	names := slices.Sorted(maps.Keys(values))
+	for i, name := range names {
+		names[i] = "{{" + name + "}}"
+	}
+	return strings.Join(names, ", ")
+}
