@@ -1,0 +1,234 @@
+// Package core is the one path that every request takes: token, policy, mount,
+// engine, lease, answer.
+//
+// Handle (handle.go) is that path; access.go decides who may do what;
+// issue.go takes charge of what engines and auth methods give out; life.go
+// prolongs and ends it. The state lives in the managers below core: token,
+// policy, mount, lease. They do not know each other; Core wires them here.
+//
+// A Core is made by New, reads its state in Open, works in time (expiry,
+// periodic work of engines) while Run runs, and is shut by Close.
+package core
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-uuid"
+	"github.com/hashicorp/vault/sdk/logical"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/novatech/securevault/server/core/expiry"
+	"github.com/novatech/securevault/server/core/lease"
+	"github.com/novatech/securevault/server/core/mount"
+	"github.com/novatech/securevault/server/core/policy"
+	"github.com/novatech/securevault/server/core/system"
+	"github.com/novatech/securevault/server/core/token"
+	"github.com/novatech/securevault/server/store"
+)
+
+// defaultTTL is the default and the longest lifetime of leases and tokens,
+// unless the configuration, a mount or a role says otherwise.
+const defaultTTL = 32 * 24 * time.Hour
+
+// Config is what a Core works with.
+type Config struct {
+	Store     store.Store
+	StoreType string                     // as shown by the seal status
+	Engines   map[string]logical.Factory // type → secrets engine
+	Methods   map[string]logical.Factory // type → auth method
+	Logger    hclog.Logger
+	Version   string
+
+	DefaultLeaseTTL time.Duration // 0: 768h
+	MaxLeaseTTL     time.Duration // 0: 768h
+}
+
+// Core is a server without its listener. Its methods are safe for concurrent
+// use.
+type Core struct {
+	config    Config
+	logger    hclog.Logger
+	queue     *expiry.Queue
+	mounts    *mount.Table
+	policies  *policy.Store
+	tokens    *token.Store
+	leases    *lease.Manager
+	passwords *system.Passwords
+	clusterID string // set by Open
+}
+
+// New wires a core; it reads and starts nothing.
+func New(config Config) *Core {
+	if config.DefaultLeaseTTL == 0 {
+		config.DefaultLeaseTTL = defaultTTL
+	}
+	if config.MaxLeaseTTL == 0 {
+		config.MaxLeaseTTL = defaultTTL
+	}
+	c := &Core{
+		config:    config,
+		logger:    config.Logger.Named("core"),
+		queue:     expiry.New(),
+		policies:  policy.NewStore(store.View(config.Store, "core/policy/")),
+		passwords: system.NewPasswords(store.View(config.Store, "core/password/")),
+	}
+	c.leases = lease.New(lease.Config{
+		Storage: store.View(config.Store, "core/lease/"),
+		Queue:   c.queue,
+		Engine:  engines{c},
+		Logger:  config.Logger.Named("lease"),
+	})
+	c.tokens = token.New(token.Config{
+		Storage: store.View(config.Store, "core/token/"),
+		Queue:   c.queue,
+		Leases:  c.leases,
+		Logger:  config.Logger.Named("token"),
+	})
+	c.mounts = mount.NewTable(mount.Settings{
+		Store:   config.Store,
+		Engines: config.Engines,
+		Methods: config.Methods,
+		Logger:  config.Logger.Named("mount"),
+		Drain:   c.drain,
+		Server: mount.Server{
+			DefaultLeaseTTL:  config.DefaultLeaseTTL,
+			MaxLeaseTTL:      config.MaxLeaseTTL,
+			Version:          config.Version,
+			GeneratePassword: c.passwords.Generate,
+		},
+	})
+	return c
+}
+
+// Open reads the state from the store and starts the engines.
+func (c *Core) Open(ctx context.Context) error {
+	if err := c.identify(ctx); err != nil {
+		return err
+	}
+	if err := c.policies.Restore(ctx); err != nil {
+		return fmt.Errorf("opening policies: %w", err)
+	}
+	if err := c.openMounts(ctx); err != nil {
+		return fmt.Errorf("opening mounts: %w", err)
+	}
+	if err := c.tokens.Restore(ctx); err != nil {
+		return fmt.Errorf("opening tokens: %w", err)
+	}
+	if err := c.leases.Restore(ctx); err != nil {
+		return fmt.Errorf("opening leases: %w", err)
+	}
+	return c.revokeOwnerless(ctx)
+}
+
+func (c *Core) openMounts(ctx context.Context) error {
+	managers := system.Managers{
+		Mounts: c.mounts, Policies: c.policies, Tokens: c.tokens, Leases: c.leases, Passwords: c.passwords,
+	}
+	sys := mount.Entry{Path: "sys/", Type: "system", Description: "system paths"}
+	if err := c.mounts.Attach(ctx, sys, system.Factory(managers)); err != nil {
+		return err
+	}
+	tokens := mount.Entry{Path: "auth/token/", Type: "token", Description: "token credentials"}
+	if err := c.mounts.Attach(ctx, tokens, token.Factory(c.tokens, c)); err != nil {
+		return err
+	}
+	return c.mounts.Restore(ctx)
+}
+
+// identify reads the id of this cluster, or makes one.
+func (c *Core) identify(ctx context.Context) error {
+	const key = "core/cluster-id"
+	id, err := c.config.Store.Get(ctx, key)
+	if err != nil {
+		return fmt.Errorf("reading the cluster id: %w", err)
+	}
+	if id == nil {
+		made, err := uuid.GenerateUUID()
+		if err != nil {
+			return fmt.Errorf("making a cluster id: %w", err)
+		}
+		id = []byte(made)
+		if err := c.config.Store.Put(ctx, key, id); err != nil {
+			return fmt.Errorf("writing the cluster id: %w", err)
+		}
+	}
+	c.clusterID = string(id)
+	return nil
+}
+
+// revokeOwnerless ends leases whose token is gone, which a crash in the middle
+// of a token's revocation leaves.
+func (c *Core) revokeOwnerless(ctx context.Context) error {
+	for _, owner := range c.leases.Owners() {
+		if _, err := c.tokens.ByKey(owner); err == nil {
+			continue
+		}
+		if err := c.leases.RevokeToken(ctx, owner, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Run keeps time until ctx ends: it expires leases and tokens and runs the
+// periodic work of engines.
+func (c *Core) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.queue.Run(ctx) })
+	group.Go(func() error { return c.mounts.Run(ctx) })
+	return group.Wait()
+}
+
+// Close lets the engines release what they hold.
+func (c *Core) Close(ctx context.Context) { c.mounts.Close(ctx) }
+
+// RevokeEverything ends every lease, in parallel, and returns how many are
+// left when ctx ends. It is for servers whose memory of them is about to go.
+func (c *Core) RevokeEverything(ctx context.Context) (left int, err error) {
+	err = c.leases.RevokePrefix(ctx, "")
+	return c.leases.Count(), err
+}
+
+// CreateRootToken makes a token that never ends and may do everything. An
+// empty id is made up.
+func (c *Core) CreateRootToken(ctx context.Context, id string) (string, error) {
+	secret, _, err := c.tokens.Create(ctx, id, token.Token{
+		Policies: []string{policy.RootName}, Path: "auth/token/root", DisplayName: "root",
+	})
+	return secret, err
+}
+
+// EnableAuth mounts an auth method at auth/<path>.
+func (c *Core) EnableAuth(ctx context.Context, path, method string) error {
+	return c.mounts.Enable(ctx, mount.Entry{Path: mount.AuthPrefix + path, Type: method})
+}
+
+// Status is what a server says of itself to everybody.
+type Status struct {
+	Initialized bool
+	Sealed      bool
+	Version     string
+	ClusterID   string
+	StoreType   string
+}
+
+// Status describes the server.
+func (c *Core) Status() Status {
+	return Status{Initialized: true, Version: c.config.Version, ClusterID: c.clusterID, StoreType: c.config.StoreType}
+}
+
+// drain ends what a mount has given out: leases, and the tokens of an auth
+// method.
+func (c *Core) drain(ctx context.Context, m *mount.Mount) error {
+	path := m.Entry().Path
+	if err := c.leases.RevokePrefix(ctx, path); err != nil {
+		return fmt.Errorf("%w; to give up what cannot be revoked: lease revoke -force -prefix %s", err, path)
+	}
+	if m.Entry().IsAuth() {
+		return c.tokens.RevokePrefix(ctx, path)
+	}
+	return nil
+}

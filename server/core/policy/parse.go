@@ -1,0 +1,173 @@
+// Package policy decides what a token may do.
+//
+// A Policy is parsed once from its HCL (Parse); the policies of a token are
+// compiled together into an ACL, which answers Capabilities(path); Store keeps
+// the texts and the compiled forms. Start reading at ACL.
+//
+// The rules: an exact path wins over patterns, among patterns the most
+// specific wins, the same path in several policies grants the union, and deny
+// takes everything away.
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl"
+	"github.com/hashicorp/hcl/hcl/ast"
+	"github.com/hashicorp/hcl/hcl/parser"
+	"github.com/hashicorp/hcl/hcl/token"
+)
+
+// Policy is one parsed policy.
+type Policy struct {
+	Name string
+	Text string // as written by its author
+
+	rules []rule
+}
+
+// rule is one path block.
+type rule struct {
+	pattern pattern
+	grants  Capabilities
+}
+
+// ParseError says where in a policy the mistake is.
+type ParseError struct {
+	Policy string
+	Line   int // from 1; 0 when the parser did not say
+	Err    error
+}
+
+// Error implements error.
+func (e *ParseError) Error() string {
+	if e.Line == 0 {
+		return fmt.Sprintf("policy %q: %v", e.Policy, e.Err)
+	}
+	return fmt.Sprintf("policy %q, line %d: %v", e.Policy, e.Line, e.Err)
+}
+
+// Unwrap returns the mistake itself.
+func (e *ParseError) Unwrap() error { return e.Err }
+
+// Parse reads a policy written in HCL or JSON. Errors are of type *ParseError.
+func Parse(name, text string) (*Policy, error) {
+	fail := func(pos token.Pos, err error) (*Policy, error) {
+		return nil, &ParseError{Policy: name, Line: pos.Line, Err: err}
+	}
+	file, err := hcl.Parse(text)
+	if err != nil {
+		var at *parser.PosError
+		if errors.As(err, &at) {
+			return fail(at.Pos, at.Err)
+		}
+		return fail(token.Pos{}, err)
+	}
+	root, ok := file.Node.(*ast.ObjectList)
+	if !ok {
+		return fail(file.Pos(), errors.New(`a policy is a list of path "…" { capabilities = […] } blocks`))
+	}
+	policy := &Policy{Name: name, Text: text}
+	for _, item := range root.Items {
+		r, err := parseItem(item)
+		if err != nil {
+			return fail(item.Pos(), err)
+		}
+		if r != nil {
+			policy.rules = append(policy.rules, *r)
+		}
+	}
+	return policy, nil
+}
+
+// parseItem reads one top-level item; the result is nil for the harmless
+// `name = "…"` of older policies.
+func parseItem(item *ast.ObjectItem) (*rule, error) {
+	if len(item.Keys) == 0 {
+		return nil, errors.New(`expected path "…" { capabilities = […] }`)
+	}
+	switch key := keyName(item.Keys[0]); key {
+	case "name":
+		return nil, nil
+	case "path":
+		return parsePath(item)
+	default:
+		return nil, fmt.Errorf("unknown key %q: a policy holds only path blocks", key)
+	}
+}
+
+func parsePath(item *ast.ObjectItem) (*rule, error) {
+	body, ok := item.Val.(*ast.ObjectType)
+	if !ok || len(item.Keys) != 2 {
+		return nil, errors.New(`expected path "…" { capabilities = […] }`)
+	}
+	path := keyName(item.Keys[1])
+	pattern, err := parsePattern(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &rule{pattern: pattern}
+	for _, field := range body.List.Items {
+		grants, err := parseGrant(field)
+		if err != nil {
+			return nil, fmt.Errorf("path %q: %w", path, err)
+		}
+		r.grants |= grants
+	}
+	return r, nil
+}
+
+func parseGrant(field *ast.ObjectItem) (Capabilities, error) {
+	if len(field.Keys) != 1 {
+		return 0, errors.New("expected capabilities = […]")
+	}
+	switch key := keyName(field.Keys[0]); key {
+	case "capabilities":
+		return parseList(field.Val)
+	case "policy":
+		word, ok := stringValue(field.Val)
+		if !ok {
+			return 0, errors.New("policy must be a string")
+		}
+		return shorthand(word)
+	default:
+		// A restriction that is not enforced must not be accepted.
+		return 0, fmt.Errorf("unknown key %q: only capabilities can be given for a path", key)
+	}
+}
+
+func parseList(node ast.Node) (Capabilities, error) {
+	list, ok := node.(*ast.ListType)
+	if !ok {
+		return 0, errors.New(`capabilities must be a list of strings, like ["read", "list"]`)
+	}
+	var all Capabilities
+	for _, element := range list.List {
+		name, ok := stringValue(element)
+		if !ok {
+			return 0, errors.New(`capabilities must be a list of strings, like ["read", "list"]`)
+		}
+		one, err := parseCapability(name)
+		if err != nil {
+			return 0, err
+		}
+		all |= one
+	}
+	return all, nil
+}
+
+func keyName(key *ast.ObjectKey) string {
+	name, _ := key.Token.Value().(string)
+	return name
+}
+
+func stringValue(node ast.Node) (string, bool) {
+	literal, ok := node.(*ast.LiteralType)
+	if !ok || (literal.Token.Type != token.STRING && literal.Token.Type != token.HEREDOC) {
+		return "", false
+	}
+	value, ok := literal.Token.Value().(string)
+	return strings.TrimSpace(value), ok
+}

@@ -1,0 +1,100 @@
+package system_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/novatech/securevault/server/core/coretest"
+)
+
+const (
+	read   = logical.ReadOperation
+	update = logical.UpdateOperation
+	list   = logical.ListOperation
+	del    = logical.DeleteOperation
+)
+
+func TestPasswordPoliciesAreKeptAndFollowed(t *testing.T) {
+	s := coretest.Start(t, nil)
+	const path = "sys/policies/password/db"
+	s.Must(t, coretest.Root, update, path, map[string]any{"policy": `length = 30
+rule "charset" { charset = "ab" }`})
+	made := s.Must(t, coretest.Root, read, path+"/generate", nil).Data["password"].(string)
+	if len(made) != 30 || strings.Trim(made, "ab") != "" {
+		t.Fatalf("password %q", made)
+	}
+	if keys := s.Must(t, coretest.Root, list, "sys/policies/password/", nil).Data["keys"].([]string); len(keys) != 1 || keys[0] != "db" {
+		t.Fatalf("listed %q", keys)
+	}
+	if resp, err := s.Do(t, coretest.Root, update, path, map[string]any{"policy": "length = 1"}); err != nil || !resp.IsError() {
+		t.Fatalf("a bad policy: %v, %v", resp, err)
+	}
+	s.Must(t, coretest.Root, del, path, nil)
+	if _, err := s.Do(t, coretest.Root, read, path+"/generate", nil); err == nil || !strings.Contains(err.Error(), "write it to sys/policies/password/db") {
+		t.Fatalf("after its deletion: %v", err)
+	}
+}
+
+func TestTuningChangesOnlyWhatIsSent(t *testing.T) {
+	s := coretest.Start(t, nil)
+	const path = "sys/mounts/fake/tune"
+	s.Must(t, coretest.Root, update, path, map[string]any{"default_lease_ttl": "1h", "description": "for tests", "options": map[string]any{"a": "1"}})
+	s.Must(t, coretest.Root, update, path, map[string]any{"max_lease_ttl": 7200, "default_lease_ttl": nil, "options": map[string]any{"b": "2"}})
+	got := s.Must(t, coretest.Root, read, path, nil).Data
+	options := got["options"].(map[string]string)
+	if got["default_lease_ttl"] != int64(3600) || got["max_lease_ttl"] != int64(7200) || got["description"] != "for tests" || len(options) != 2 {
+		t.Fatalf("tuned to %v", got)
+	}
+	s.Must(t, coretest.Root, update, path, map[string]any{"default_lease_ttl": "system", "max_lease_ttl": ""})
+	if got := s.Must(t, coretest.Root, read, path, nil).Data; got["max_lease_ttl"] != int64(768*3600) {
+		t.Fatalf("back to the server's: %v", got)
+	}
+}
+
+func TestOnlyUsableMountsAreSeen(t *testing.T) {
+	s := coretest.Start(t, nil)
+	s.Must(t, coretest.Root, update, "sys/mounts/other", map[string]any{"type": "fake"})
+	s.Must(t, coretest.Root, update, "sys/policy/app", map[string]any{"policy": `path "fake/creds/*" { capabilities = ["read"] }`})
+	token := s.Must(t, coretest.Root, update, "auth/token/create", map[string]any{"policies": "app", "no_default_policy": true}).Auth.ClientToken
+	seen := s.Must(t, token, read, "sys/internal/ui/mounts", nil).Data["secret"].(map[string]any)
+	if _, ok := seen["fake/"]; !ok || len(seen) != 1 {
+		t.Fatalf("seen: %v", seen)
+	}
+	if path := s.Must(t, token, read, "sys/internal/ui/mounts/fake/creds/app", nil).Data["path"]; path != "fake/" {
+		t.Fatalf("path %v", path)
+	}
+	if _, err := s.Do(t, token, read, "sys/internal/ui/mounts/other/creds/app", nil); err != logical.ErrPermissionDenied {
+		t.Fatalf("a mount without a grant: %v", err)
+	}
+}
+
+func TestPartsOfTheServerStayMounted(t *testing.T) {
+	s := coretest.Start(t, nil)
+	for _, path := range []string{"sys/mounts/sys", "sys/auth/token", "sys/mounts/nowhere"} {
+		if _, err := s.Do(t, coretest.Root, del, path, nil); err == nil {
+			t.Errorf("%s was disabled", path)
+		}
+	}
+}
+
+func TestDangerousPathsNeedSudo(t *testing.T) {
+	s := coretest.Start(t, nil)
+	s.Must(t, coretest.Root, update, "sys/policy/all", map[string]any{"policy": `path "*" { capabilities = ["create", "read", "update", "delete", "list"] }`})
+	token := s.Must(t, coretest.Root, update, "auth/token/create", map[string]any{"policies": "all"}).Auth.ClientToken
+	for path, op := range map[string]logical.Operation{
+		"sys/auth/more":                 update,
+		"sys/leases/lookup/":            list,
+		"sys/leases/revoke-prefix/fake": update,
+		"sys/revoke-prefix/fake":        update,
+		"sys/leases/revoke-force/fake":  update,
+		"sys/revoke-force/fake":         update,
+		"auth/token/accessors/":         list,
+		"auth/token/revoke-orphan":      update,
+	} {
+		if _, err := s.Do(t, token, op, path, nil); err != logical.ErrPermissionDenied {
+			t.Errorf("%s %s: %v", op, path, err)
+		}
+	}
+}
