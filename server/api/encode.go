@@ -1,0 +1,65 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// writeResponse answers with what the core said; nothing said is 204.
+func writeResponse(w http.ResponseWriter, req *logical.Request, resp *logical.Response) {
+	if resp == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if status, ok := resp.Data[logical.HTTPStatusCode].(int); ok {
+		writeRaw(w, status, resp.Data)
+		return
+	}
+	envelope := logical.LogicalResponseToHTTPResponse(resp)
+	envelope.RequestID = req.ID
+	if readBare(req.Path) {
+		writeJSON(w, http.StatusOK, logical.HTTPSysInjector{Response: envelope})
+		return
+	}
+	writeJSON(w, http.StatusOK, envelope)
+}
+
+// readBare reports whether older clients read the answer of a path without its
+// envelope; it then carries the data twice.
+func readBare(path string) bool {
+	for _, family := range []string{"sys/mounts", "sys/auth", "sys/policy", "sys/capabilities"} {
+		if strings.HasPrefix(path, family) {
+			return true
+		}
+	}
+	return false
+}
+
+// writeRaw answers with the status, type and body that an engine chose.
+func writeRaw(w http.ResponseWriter, status int, data map[string]any) {
+	if kind, ok := data[logical.HTTPContentType].(string); ok {
+		w.Header().Set("Content-Type", kind)
+	}
+	w.WriteHeader(status)
+	switch body := data[logical.HTTPRawBody].(type) {
+	case string:
+		_, _ = w.Write([]byte(body)) // a client that has gone cannot be told
+	case []byte:
+		_, _ = w.Write(body)
+	}
+}
+
+// writeJSON answers with body. It is encoded first, so that a body that cannot
+// be is an error and not half an answer.
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		status, encoded = http.StatusInternalServerError, []byte(`{"errors":["the answer cannot be encoded as JSON"]}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(encoded, '\n')) // a client that has gone cannot be told
+}
