@@ -65,7 +65,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return a.announcer.Run(running) })
 	group.Go(func() error { return a.supply(running) })
 	err := a.verdict(ctx, group.Wait())
-	if a.keeps(ctx, err) {
+	if err == nil && a.keeps(ctx) {
 		return nil
 	}
 	return errors.Join(err, a.revoke(ctx))
@@ -86,10 +86,10 @@ func (a *Agent) verdict(ctx context.Context, err error) error {
 	}
 }
 
-// keeps reports whether the leases and the token outlive the agent: those of
-// a finished one-shot run belong to the app now.
-func (a *Agent) keeps(ctx context.Context, err error) bool {
-	return err == nil && (!a.revokeOnExit || a.once && ctx.Err() == nil)
+// keeps reports whether the leases and the token outlive a run without error:
+// those of a finished one-shot run belong to the app now.
+func (a *Agent) keeps(ctx context.Context) bool {
+	return !a.revokeOnExit || a.once && ctx.Err() == nil
 }
 
 // revoke ends every lease and token that the agent holds, in bounded time.

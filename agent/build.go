@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"syscall"
 	"time"
@@ -155,6 +156,9 @@ func newOutput(file *config.File, t config.Template) (*output, error) {
 		Name: name, Source: t.Source, Contents: t.Contents, LeftDelim: t.LeftDelimiter, RightDelim: t.RightDelimiter,
 		ErrOnMissingKey: t.ErrorOnMissing, Denylist: t.FunctionDenylist, Sandbox: t.SandboxPath,
 	})
+	if t.Source != "" && errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s: %w; check the path of source", t.Where("source"), err)
+	}
 	if err != nil {
 		return nil, err
 	}

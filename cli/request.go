@@ -87,7 +87,7 @@ func (s *session) send(ctx context.Context, method, path string, call call) (*an
 	what := fmt.Sprintf("%s %s/v1/%s", method, s.connection.shownAddress(), path)
 	response, err := call(ctx, client.Logical(), path)
 	if response != nil {
-		defer response.Body.Close()
+		defer func() { _ = response.Body.Close() }()
 	}
 	if err != nil && !carriesData(response) {
 		return nil, s.explain(what, token, err)

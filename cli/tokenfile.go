@@ -24,7 +24,7 @@ func storedToken(getenv func(string) string) (string, error) {
 	}
 	path, err := tokenPath(getenv)
 	if err != nil {
-		return "", nil // without a home there is no file, and no token
+		return "", nil //nolint:nilerr // without a home there is no file, and no token
 	}
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -20,7 +20,7 @@ func failed(doing, path string, err error) error {
 // bare returns an error of package os without its path, which may be that of
 // a temporary file.
 func bare(err error) error {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // only the outermost error names the path that is told anyway
 	case *fs.PathError:
 		return e.Err
 	case *os.LinkError:

@@ -122,7 +122,7 @@ func follow(path string) (string, error) {
 	for range maxLinks {
 		info, err := os.Lstat(path)
 		if err != nil || info.Mode().Type() != fs.ModeSymlink {
-			return path, nil // what is wrong with the file is told by whoever opens it
+			return path, nil //nolint:nilerr // what is wrong with the file is told by whoever opens it
 		}
 		if err := checkLink(path, info); err != nil {
 			return "", err

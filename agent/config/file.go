@@ -48,12 +48,10 @@ type Retry struct {
 // Limit returns the number of retries: 0 in the file stands for 12, -1 for
 // none.
 func (r Retry) Limit() int {
-	switch {
-	case r.NumRetries == 0:
+	if r.NumRetries == 0 {
 		return 12
-	default:
-		return max(r.NumRetries, 0)
 	}
+	return max(r.NumRetries, 0)
 }
 
 // AutoAuth says how the agent logs in and where the token goes.

@@ -18,7 +18,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, source []byte) {
-		file, err := parse("agent.hcl", source)
+		file, err := parseText(source)
 		if err == nil {
 			if len(file.Templates) == 0 && file.AutoAuth == nil {
 				t.Error("a configuration without a purpose was accepted")
@@ -46,7 +46,7 @@ func FuzzText(f *testing.F) {
 		if strings.TrimSpace(text) == "EOT" || strings.ContainsAny(text, "\r\n") || !isPlain(text) {
 			return
 		}
-		file, err := parse("agent.hcl", []byte("template {\n destination = \"x\"\n contents = <<EOT\n"+text+"\nEOT\n}"))
+		file, err := parseText([]byte("template {\n destination = \"x\"\n contents = <<EOT\n" + text + "\nEOT\n}"))
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}

@@ -23,21 +23,20 @@ func parseHCL2(file string, source []byte, r *report) (tree body, ok bool) {
 	}
 	parsed, diagnostics := hclsyntax.ParseConfig(escaped, file, hcl.InitialPos)
 	if diagnostics.HasErrors() {
-		reportDiagnostics(diagnostics, file, r)
+		// What follows the first mistake is mostly its echo.
+		reportDiagnostic(diagnostics[0], file, r)
 		return nil, false
 	}
 	p := &hcl2Parser{report: r, file: file, source: escaped}
 	return p.body(parsed.Body.(*hclsyntax.Body)), true
 }
 
-func reportDiagnostics(diagnostics hcl.Diagnostics, file string, r *report) {
-	for _, diagnostic := range diagnostics {
-		at := Position{File: file}
-		if diagnostic.Subject != nil {
-			at.Line = diagnostic.Subject.Start.Line
-		}
-		r.problem(at, strings.TrimSuffix(lowerFirst(diagnostic.Detail), "."), "%s", lowerFirst(diagnostic.Summary))
+func reportDiagnostic(diagnostic *hcl.Diagnostic, file string, r *report) {
+	at := Position{File: file}
+	if diagnostic.Subject != nil {
+		at.Line = diagnostic.Subject.Start.Line
 	}
+	r.problem(at, strings.TrimSuffix(lowerFirst(diagnostic.Detail), "."), "%s", lowerFirst(diagnostic.Summary))
 }
 
 func lowerFirst(s string) string {

@@ -39,14 +39,6 @@ func Load(paths ...string) (*File, error) {
 	return finish(whole, r, readable)
 }
 
-// parse decodes the text of one file.
-func parse(name string, source []byte) (*File, error) {
-	r := &report{}
-	d := newDecoder(r)
-	whole := d.file("", nil)
-	return finish(whole, r, d.add(whole, name, source))
-}
-
 // finish checks how the stanzas fit together, unless some of them may be in a
 // file that could not be read. A line that is known to be wrong is not also
 // said to fit badly.

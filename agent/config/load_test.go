@@ -11,6 +11,14 @@ import (
 	"time"
 )
 
+// parseText decodes the text of one file, "agent.hcl".
+func parseText(source []byte) (*File, error) {
+	r := &report{}
+	d := newDecoder(r)
+	whole := d.file("", nil)
+	return finish(whole, r, d.add(whole, "agent.hcl", source))
+}
+
 // put writes configuration files into a folder and returns it.
 func put(t *testing.T, files map[string]string) string {
 	t.Helper()
@@ -30,7 +38,7 @@ func put(t *testing.T, files map[string]string) string {
 // load reads one file's content, which must be right.
 func load(t *testing.T, content string) *File {
 	t.Helper()
-	f, err := parse("agent.hcl", []byte(content))
+	f, err := parseText([]byte(content))
 	if err != nil {
 		t.Fatal(err)
 	}

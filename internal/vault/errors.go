@@ -80,7 +80,7 @@ func (e *Error) hint() string {
 	case e.Status == 0 && e.Cause != nil && !errors.Is(e.Cause, context.Canceled):
 		return "check the address and that the server is up"
 	case e.Status == http.StatusForbidden && e.Kind == Refused:
-		return "the token's policies must allow this path"
+		return "the token has ended, or its policies do not allow this path"
 	case e.Status == http.StatusNotFound:
 		return "check the mount and the role or key in the path"
 	case e.Status == http.StatusServiceUnavailable:

@@ -48,7 +48,7 @@ var errDropped = errors.New("connection reset by the fake server")
 func (t transport) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	defer func() {
 		// A handler ends a connection by this panic; see [http.ErrAbortHandler].
-		if fault := recover(); fault == http.ErrAbortHandler {
+		if fault := recover(); fault == http.ErrAbortHandler { //nolint:errorlint // a panic's value, never wrapped
 			resp, err = nil, errDropped
 			if req.Context().Err() != nil {
 				err = context.Cause(req.Context())

@@ -1,0 +1,94 @@
+# SecureVault. `make demo` shows it, `make test` proves it; both install what
+# they need on a Debian machine as root. Everything is built below bin/ and
+# the cache folder.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/securevault
+TOOLS := $(CACHE)/tools
+BIN := $(CURDIR)/bin
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+export CGO_ENABLED := 0
+GO_BUILD := go build -trimpath -ldflags "-s -w"
+
+# Limits in bytes of the stripped programs.
+AGENT_LIMIT := 18000000
+SERVER_LIMIT := 90000000
+
+.PHONY: build agent server test unit e2e lint bench size demo fuzz clean packages client-packages tools
+
+## build: both programs, static and stripped, in bin/
+build: agent server
+
+agent:
+	$(GO_BUILD) -o $(BIN)/securevault .
+
+server:
+	$(GO_BUILD) -C server -o $(BIN)/securevault-server ./cmd/securevault-server
+
+## demo: a live PostgreSQL credential in a file, renewed, rotated, the app signalled
+demo: build packages
+	go run ./examples/demo -bin $(BIN)
+
+## test: all tests of both modules with the race detector, then the journeys
+test: unit e2e
+
+# The race detector needs cgo.
+unit: packages
+	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /e2e)
+	cd server && CGO_ENABLED=1 go test -race ./...
+
+## e2e: users' journeys over the built programs, a real PostgreSQL and real clients
+e2e: build packages client-packages
+	SECUREVAULT_BIN_DIR=$(BIN) go test -count=1 -timeout 15m ./e2e/...
+
+## lint: go vet, staticcheck and golangci-lint with the layers of depguard
+lint: tools
+	go vet ./... && $(TOOLS)/staticcheck ./... && $(TOOLS)/golangci-lint run ./...
+	cd server && go vet ./... && $(TOOLS)/staticcheck ./... && $(TOOLS)/golangci-lint run --config ../.golangci.yml ./...
+	test -z "$$(gofmt -l . | tee /dev/stderr)"
+
+## bench: the agent beside consul-template; prints figures, asserts nothing
+bench: agent tools
+	SECUREVAULT_BIN=$(BIN)/securevault CONSUL_TEMPLATE_BIN=$(TOOLS)/consul-template \
+		go test -run '^$$' -bench . -benchtime 10x -timeout 60m ./e2e/bench
+
+## size: fails if a program is over its limit, or the agent links what it must not
+size: build
+	@limit() { bytes=$$(stat -c %s "$$1"); echo "$$1: $$bytes bytes of $$2"; test "$$bytes" -le "$$2"; }; \
+	limit $(BIN)/securevault $(AGENT_LIMIT); limit $(BIN)/securevault-server $(SERVER_LIMIT)
+	@if go list -deps . | grep -E '^(github.com/(aws|Azure|lib/pq|jackc)|cloud.google.com|google.golang.org|k8s.io|github.com/hashicorp/vault/sdk|github.com/novatech/securevault/(server|e2e|examples|internal/(vaulttest|pgserver)))'; \
+	then echo "the agent links the packages above, which it must not"; exit 1; fi
+
+## fuzz: every fuzz target for FUZZTIME each
+FUZZTIME ?= 20s
+fuzz:
+	@for module in . server; do (cd $$module; \
+		grep -rl --include=*_test.go '^func Fuzz' . | xargs -n1 dirname | sort -u | grep -v '^./server' | while read -r folder; do \
+			grep -ho '^func Fuzz[A-Za-z]*' $$folder/*_test.go | cut -c6- | while read -r target; do \
+				echo "$$module $$folder $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 50x $$folder; \
+			done; \
+		done); done
+
+# A package is installed only if what it brings is missing.
+packages:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(call install,postgresql)
+	@command -v gcc >/dev/null || $(call install,gcc libc6-dev)
+
+client-packages:
+	@/usr/bin/python3 -c 'import hvac, psycopg2' 2>/dev/null || $(call install,python3 python3-hvac python3-psycopg2)
+	@command -v npm >/dev/null || $(call install,nodejs npm)
+
+install = (apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $(1))
+
+# Built once for each state of tools/go.mod.
+tools: $(TOOLS)/.stamp
+$(TOOLS)/.stamp: tools/go.mod
+	go build -C tools -o $(TOOLS)/ tool
+	touch $@
+
+clean:
+	rm -rf $(BIN)
