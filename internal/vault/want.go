@@ -35,7 +35,7 @@ func ListWant(path string) (Want, error) {
 }
 
 func newWant(method, path string, params map[string]any) (Want, error) {
-	w := Want{Method: method, Path: strings.TrimPrefix(strings.Trim(path, "/"), "v1/")}
+	w := Want{Method: method, Path: strings.TrimPrefix(strings.Trim(strings.TrimSpace(path), "/ "), "v1/")}
 	if w.Path == "" {
 		return Want{}, fmt.Errorf("reading a secret path: it is empty; give a path such as %q", "database/creds/app")
 	}
