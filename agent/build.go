@@ -60,9 +60,12 @@ func New(file *config.File, opts Options) (*Agent, error) {
 	if a.keeper, err = newKeeper(file.AutoAuth, client, opts); err != nil {
 		return nil, err
 	}
-	a.leases = lease.New(lease.Config{
+	a.leases, err = lease.New(lease.Config{
 		Server: client, Log: opts.Log, Connections: file.TemplateConfig.MaxConnectionsPerHost, Suspect: a.keeper.Suspect,
 	})
+	if err != nil {
+		return nil, failure{ExitInternal, err}
+	}
 	if file.AutoAuth != nil {
 		for _, s := range file.AutoAuth.Sinks {
 			a.tokens = append(a.tokens, sink.File{

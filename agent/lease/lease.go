@@ -36,6 +36,7 @@ type credential struct {
 	notBefore  time.Time
 	staleSince time.Time
 	tokenEnds  time.Time
+	adoptedAt  time.Time // when it was taken over from an earlier run; zero once renewed
 }
 
 func newCredential(secret *vault.Secret, token vault.Token, asked time.Time) *credential {
@@ -57,7 +58,7 @@ func (c *credential) ends() time.Time { return c.granted.Add(c.ttl) }
 
 // extend takes over what a renewal granted.
 func (c *credential) extend(renewal *vault.Secret, asked time.Time) {
-	c.granted, c.ttl = asked, renewal.TTL
+	c.granted, c.ttl, c.adoptedAt = asked, renewal.TTL, time.Time{}
 	c.renewable = renewal.Renewable
 }
 
@@ -89,7 +90,7 @@ func (e *entry) facts(seed maphash.Seed) schedule.Facts {
 		f.Held, f.Leased, f.Renewable = true, c.leased(), c.renewable
 		f.Granted, f.TTL, f.Full = c.granted, c.ttl, c.full
 		f.Gone, f.NotBefore = c.gone, c.notBefore
-		f.StaleSince, f.TokenEnds = c.staleSince, c.tokenEnds
+		f.StaleSince, f.TokenEnds, f.AdoptedAt = c.staleSince, c.tokenEnds, c.adoptedAt
 		f.Seed += c.version
 	}
 	return f

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/novatech/securevault/agent/schedule"
+	"github.com/novatech/securevault/agent/state"
 	"github.com/novatech/securevault/internal/vault"
 )
 
@@ -28,7 +29,8 @@ type Server interface {
 type Config struct {
 	Server      Server
 	Log         *zap.Logger
-	Connections int // requests in flight at once
+	Connections int     // requests in flight at once
+	Journal     Journal // nil for none
 	// Suspect is called, if set, with the token of a request that the server
 	// answered as if the token were no longer valid. It must not block.
 	Suspect func(vault.Token)
@@ -56,21 +58,33 @@ type Manager struct {
 	snapshot   *Snapshot // nil when out of date
 	flushAt    time.Time // when to signal changed at the latest; zero if nothing is unsaid
 	stats      Stats
+
+	handed  *Snapshot                    // the last one: all its credentials are in the journal
+	unsaved []state.Record               // that the journal has still to be told
+	saveAt  time.Time                    // when to tell it at the latest; zero for nothing
+	adopted map[vault.Want][]*credential // held by an earlier run, oldest first, not wanted so far
 }
 
-// New returns a manager that holds nothing yet.
-func New(cfg Config) *Manager {
+// New returns a manager that holds what its journal says an earlier run did,
+// as soon as somebody wants it. The error is about the journal.
+func New(cfg Config) (*Manager, error) {
 	if cfg.Connections <= 0 {
 		cfg.Connections = vault.DefaultConnections
 	}
-	return &Manager{
+	m := &Manager{
 		cfg:     cfg,
 		seed:    maphash.MakeSeed(),
 		wake:    make(chan struct{}, 1),
 		changed: make(chan struct{}, 1),
 		entries: make(map[vault.Want]*entry),
 		drains:  make(map[*drain]struct{}),
+		handed:  &Snapshot{},
+		adopted: make(map[vault.Want][]*credential),
 	}
+	if cfg.Journal == nil {
+		return m, nil
+	}
+	return m, m.restore()
 }
 
 // Run requests, renews, rotates and revokes until ctx ends. Requests in
@@ -84,11 +98,21 @@ func (m *Manager) Run(ctx context.Context) error {
 		timer.Reset(m.dispatch(requests, time.Now()))
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return m.stop(ctx)
 		case <-timer.C:
 		case <-m.wake:
 		}
 	}
+}
+
+// stop brings the journal up to date when Run ends.
+func (m *Manager) stop(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.save(time.Now()); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
 }
 
 // SetToken says which token to use from now on. A new epoch makes every lease
@@ -104,11 +128,20 @@ func (m *Manager) SetToken(token vault.Token) {
 	}
 	now := time.Now()
 	for _, e := range m.entries {
-		if c := e.current; c != nil && c.staleSince.IsZero() {
-			c.staleSince, c.tokenEnds = now, previous.Ends
+		m.markStale(e, now)
+		if c := e.current; c != nil && c.epoch == previous.Epoch {
+			c.tokenEnds = previous.Ends
 		}
 		e.succeed() // whatever the old token was refused, the new one may be allowed
 		m.reschedule(e, now)
+	}
+}
+
+// markStale notes that the token in use is not the one that issued what an
+// entry holds.
+func (m *Manager) markStale(e *entry, now time.Time) {
+	if c := e.current; c != nil && c.epoch < m.token.Epoch && c.staleSince.IsZero() {
+		c.staleSince = now
 	}
 }
 
@@ -125,6 +158,7 @@ func (m *Manager) Want(wants map[vault.Want]schedule.Policy) {
 			e = &entry{want: want}
 			e.task = task{index: -1, entry: e}
 			m.entries[want] = e
+			m.claim(e, now)
 		} else if e.policy == policy.WithDefaults() {
 			continue
 		}
@@ -165,15 +199,21 @@ func (m *Manager) Published(versions map[vault.Want]uint64) {
 // a queue: however much has changed, it fires once.
 func (m *Manager) Changed() <-chan struct{} { return m.changed }
 
-// Snapshot returns all that is held now.
+// Snapshot returns all that is held now. With a journal it holds nothing that
+// a kill would make us forget: while that cannot be written, the last snapshot
+// stays the newest.
 func (m *Manager) Snapshot() *Snapshot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.snapshot == nil {
+		if err := m.save(time.Now()); err != nil {
+			return &Snapshot{Generation: m.handed.Generation, Err: err, items: m.handed.items}
+		}
 		m.snapshot = &Snapshot{Generation: m.generation, items: make(map[vault.Want]Item, len(m.entries))}
 		for want, e := range m.entries {
 			m.snapshot.items[want] = e.item()
 		}
+		m.handed = m.snapshot
 	}
 	return m.snapshot
 }
@@ -196,12 +236,17 @@ func (m *Manager) dispatch(ctx context.Context, now time.Time) time.Duration {
 		m.start(ctx, heap.Pop(&m.queue).(*task))
 	}
 	m.flush(now)
+	if !m.saveAt.IsZero() && !now.Before(m.saveAt) && m.save(now) == nil && m.snapshot == nil {
+		signal(m.changed)
+	}
 	wait := time.Hour // nothing is due: the next wake-up comes from a signal
 	if m.ready() {
 		wait = m.queue[0].at.Sub(now)
 	}
-	if !m.flushAt.IsZero() {
-		wait = min(wait, m.flushAt.Sub(now))
+	for _, at := range []time.Time{m.flushAt, m.saveAt} {
+		if !at.IsZero() {
+			wait = min(wait, at.Sub(now))
+		}
 	}
 	return max(wait, 0)
 }
@@ -276,6 +321,7 @@ func (m *Manager) failed(e *entry, action schedule.Action, err error, now time.T
 func (m *Manager) renewed(e *entry, held *credential, renewal *vault.Secret, asked time.Time) {
 	e.succeed()
 	held.extend(renewal, asked)
+	m.note(e.want, held)
 	m.stats.Renewed++
 	m.snapshot = nil
 	m.cfg.Log.Info("lease renewed", zap.Stringer("secret", e.want),
@@ -298,6 +344,7 @@ func (m *Manager) issued(e *entry, action schedule.Action, c *credential, now ti
 	m.generation++
 	c.version = m.generation
 	e.current = c
+	m.note(e.want, c)
 	if action == schedule.Rotate {
 		m.stats.Rotated++
 	} else {

@@ -34,7 +34,7 @@ func run(t *testing.T, role vaulttest.Role, test func(r *rig)) {
 		server := vaulttest.New()
 		server.Role(creds, role)
 		r := &rig{T: t, server: server, start: time.Now()}
-		r.manager = New(Config{Server: server.Client(t), Log: zap.NewNop()})
+		r.manager = manager(t, Config{Server: server.Client(t)})
 		ctx, cancel := context.WithCancel(t.Context())
 		r.stop = cancel
 		done := make(chan error, 1)
@@ -48,6 +48,16 @@ func run(t *testing.T, role vaulttest.Role, test func(r *rig)) {
 		}()
 		test(r)
 	})
+}
+
+func manager(t *testing.T, cfg Config) *Manager {
+	t.Helper()
+	cfg.Log = zap.NewNop()
+	m, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 func want(t *testing.T, path string) vault.Want {
@@ -263,7 +273,7 @@ func TestADeadTokenIsReportedAndTheNextOneUsedAtOnce(t *testing.T) {
 func TestNoRequestGoesOutBeforeThereIsAToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := vaulttest.New()
-		manager := New(Config{Server: server.Client(t), Log: zap.NewNop()})
+		manager := manager(t, Config{Server: server.Client(t)})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go func() { _ = manager.Run(ctx) }()

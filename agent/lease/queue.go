@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/novatech/securevault/agent/schedule"
+	"github.com/novatech/securevault/internal/vault"
 )
 
 // task is a place in the queue: an entry whose next action is due at a time,
@@ -19,7 +20,7 @@ type task struct {
 // drain is a credential on its way out.
 type drain struct {
 	credential *credential
-	name       string // of the want, for the log
+	want       vault.Want
 	policy     schedule.Policy
 	task       task
 	failures   int

@@ -17,9 +17,10 @@ import (
 // that ends by itself, or that the server has lost, is only forgotten.
 func (m *Manager) drain(e *entry, c *credential, now time.Time) {
 	if !c.leased() || c.gone || !c.ends().After(now) {
+		m.unnote(e.want, c)
 		return
 	}
-	d := &drain{credential: c, name: e.want.String(), policy: e.policy}
+	d := &drain{credential: c, want: e.want, policy: e.policy}
 	d.task = task{index: -1, drain: d}
 	m.drains[d] = struct{}{}
 	at := now.Add(e.policy.OverlapFor(c.full))
@@ -36,18 +37,18 @@ func (m *Manager) revoke(ctx context.Context, d *drain, token vault.Token) {
 	defer m.mu.Unlock()
 	defer signal(m.wake)
 	m.inflight--
-	fields := []zap.Field{zap.String("secret", d.name), zap.String("lease", d.credential.secret.LeaseID)}
+	fields := []zap.Field{zap.Stringer("secret", d.want), zap.String("lease", d.credential.secret.LeaseID)}
 	switch vault.Classify(err) {
 	case vault.None:
 		m.stats.Revoked++
 		m.cfg.Log.Info("replaced lease revoked", fields...)
-		delete(m.drains, d)
+		m.forget(d)
 	case vault.Refused:
 		m.stats.Failed++
 		m.cfg.Log.Warn("revoking a replaced lease was refused: it lives on until its own end; "+
 			"allow \"update\" on sys/leases/revoke in the token's policy",
 			append(fields, zap.Time("ends", d.credential.ends()), zap.Error(err))...)
-		delete(m.drains, d)
+		m.forget(d)
 	default:
 		m.stats.Failed++
 		d.failures++
@@ -55,6 +56,11 @@ func (m *Manager) revoke(ctx context.Context, d *drain, token vault.Token) {
 		m.queue.put(&d.task, time.Now().Add(retry))
 		m.cfg.Log.Debug("revoking a replaced lease failed", append(fields, zap.Duration("retry", retry), zap.Error(err))...)
 	}
+}
+
+func (m *Manager) forget(d *drain) {
+	delete(m.drains, d)
+	m.unnote(d.want, d.credential)
 }
 
 // Revoke ends every lease that is held, after the requests in flight have
@@ -78,12 +84,16 @@ func (m *Manager) Revoke(ctx context.Context) error {
 				left.Add(1)
 				return err
 			}
-			m.forget(c)
+			m.ended(c)
 			m.cfg.Log.Info("lease revoked at shutdown", zap.String("lease", c.secret.LeaseID))
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
+	err := group.Wait()
+	m.mu.Lock()
+	saving := m.save(time.Now())
+	m.mu.Unlock()
+	if err = errors.Join(err, saving); err != nil {
 		return fmt.Errorf("revoking the leases held at shutdown: %d of %d may live until their TTL: %w", left.Load(), len(held), err)
 	}
 	return nil
@@ -106,12 +116,13 @@ func (m *Manager) settled(ctx context.Context) error {
 	}
 }
 
-// forget counts a credential as revoked, so that a second Revoke tries only
+// ended counts a credential as revoked, so that a second Revoke tries only
 // the rest.
-func (m *Manager) forget(revoked *credential) {
+func (m *Manager) ended(revoked *credential) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	revoked.gone = true
+	m.unnote(vault.Want{}, revoked) // a leased one is known by its lease alone
 	m.stats.Revoked++
 }
 

@@ -9,6 +9,7 @@ import (
 // Snapshot is everything that was held at one moment. It does not change.
 type Snapshot struct {
 	Generation uint64              // rises with every change of any secret
+	Err        error               // of the journal; nil if it is up to date
 	items      map[vault.Want]Item // want → its current credential or failure
 }
 
@@ -33,6 +34,7 @@ func (s *Snapshot) Item(w vault.Want) Item { return s.items[w] }
 // Stats counts what a manager has done since it started.
 type Stats struct {
 	Issued    int // first credentials
+	Adopted   int // credentials taken over from an earlier run
 	Renewed   int
 	Rotated   int // successors
 	Revoked   int

@@ -60,6 +60,7 @@ const (
 	defaultOverlap = 0.15            // fraction of the TTL
 	longestOverlap = 5 * time.Minute // enough for any pool to let go of its connections
 	staleSpread    = 30 * time.Second
+	adoptionSpread = 5 * time.Second
 )
 
 // WithDefaults returns the policy with its zero fields filled in.
@@ -114,6 +115,9 @@ type Facts struct {
 	// while that is current. TokenEnds is when the older token ends, and the
 	// grant with it; zero if that is over already.
 	StaleSince, TokenEnds time.Time
+	// AdoptedAt is when it was taken over from an earlier run; zero once the
+	// server has confirmed by a renewal that it is alive.
+	AdoptedAt time.Time
 
 	Failed   Action      // the last request, if it failed, else None
 	Class    vault.Class // of its failure
@@ -144,6 +148,10 @@ func (p Policy) Next(f Facts) (Action, time.Time) {
 		return Rotate, latest(f.NotBefore, p.retryAt(f, Rotate))
 	case !f.StaleSince.IsZero():
 		return Rotate, latest(p.spread(f), p.retryAt(f, Rotate))
+	case !f.AdoptedAt.IsZero() && f.Renewable && f.Failed != Rotate:
+		// It may have been revoked meanwhile, or renewed without our record of
+		// it: a renewal tells, whatever the record says of its end.
+		return Renew, latest(f.AdoptedAt.Add(fraction(adoptionSpread, float64(f.Seed%1024)/1024)), p.retryAt(f, Renew))
 	default:
 		return p.renewOrRotate(f)
 	}
@@ -153,15 +161,22 @@ func (p Policy) Next(f Facts) (Action, time.Time) {
 // renewal, and otherwise replaces it when its end draws near.
 func (p Policy) renewOrRotate(f Facts) (Action, time.Time) {
 	rotateAt := f.Ends().Add(-p.lead(f.Full))
-	if f.Renewable && f.Failed != Rotate {
-		renewAt := latest(
-			f.Granted.Add(max(p.vary(fraction(f.Full, p.RenewAt), f.Seed), p.Floor)),
-			p.retryAt(f, Renew))
-		if renewAt.Before(rotateAt) {
-			return Renew, renewAt
-		}
+	renewAt := f.Granted.Add(max(p.vary(fraction(f.Full, p.RenewAt), f.Seed), p.Floor))
+	if f.grantedInFull() && f.Failed != Renew {
+		// The max TTL is not near: renew, however late the renewals are set.
+		renewAt = earliest(renewAt, rotateAt.Add(-1))
+	}
+	renewAt = latest(renewAt, p.retryAt(f, Renew))
+	if f.Renewable && f.Failed != Rotate && renewAt.Before(rotateAt) {
+		return Renew, renewAt
 	}
 	return Rotate, latest(rotateAt, p.retryAt(f, Rotate), f.Granted.Add(p.Floor))
+}
+
+// grantedInFull reports whether the last renewal gave as much as the issue
+// did, but for the rounding of a server that counts in seconds.
+func (f Facts) grantedInFull() bool {
+	return f.Full-f.TTL <= max(f.Full/20, time.Second)
 }
 
 // spread returns when to replace a grant whose token was replaced: soon, but
@@ -210,6 +225,13 @@ func (p Policy) vary(d time.Duration, seed uint64) time.Duration {
 
 func fraction(d time.Duration, f float64) time.Duration {
 	return time.Duration(float64(d) * f)
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 func latest(times ...time.Time) time.Time {

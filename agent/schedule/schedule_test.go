@@ -97,6 +97,19 @@ func TestNext(t *testing.T) {
 	}
 }
 
+// TestALeaseGrantedInFullIsNeverRotated goes through policies whose overlap
+// or late renewals would leave no room between renewal and rotation.
+func TestALeaseGrantedInFullIsNeverRotated(t *testing.T) {
+	for _, policy := range []Policy{{RenewAt: 0.8}, {RenewAt: 0.95}, {Overlap: time.Hour}, {RenewAt: 0.9, Overlap: time.Hour}} {
+		for seed := range uint64(100) {
+			action, at := policy.WithDefaults().Next(lease(func(f *Facts) { f.Seed = seed }))
+			if action != Renew || at.Sub(start) < 40*time.Second || at.Sub(start) > 80*time.Second {
+				t.Fatalf("policy %+v, seed %d: %s at +%s, want a renewal", policy, seed, action, at.Sub(start))
+			}
+		}
+	}
+}
+
 func TestStaticSecretIsNeverReadAgainWhenToldSo(t *testing.T) {
 	policy := Policy{Static: -1}.WithDefaults()
 	if action, _ := policy.Next(Facts{Held: true, Granted: start}); action != None {
