@@ -205,6 +205,7 @@ func (a *Agent) progress() error {
 		return nil
 	}
 	a.ready = true
+	a.leases.Settle()
 	a.log.Info("everything is rendered", zap.Int("templates", len(a.outputs)))
 	a.settle()
 	if a.once {

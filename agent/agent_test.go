@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/novatech/securevault/agent/config"
+	"github.com/novatech/securevault/agent/state"
 	"github.com/novatech/securevault/internal/vault"
 	"github.com/novatech/securevault/internal/vaulttest"
 )
@@ -395,5 +396,173 @@ template {
 				}
 			}
 		}
+	})
+}
+
+// state opens the state of the rig, for one run of an agent after the other.
+func (r *rig) state() *state.Log {
+	r.Helper()
+	log, _, err := state.Open(state.Config{Path: r.path("state"), Getenv: func(string) string { return "" }})
+	if err != nil {
+		r.Fatal(err)
+	}
+	return log
+}
+
+func (r *rig) close(log *state.Log) {
+	r.Helper()
+	if err := log.Close(); err != nil {
+		r.Fatal(err)
+	}
+}
+
+func TestARestartAdoptsTokenAndLeases(t *testing.T) {
+	within(t, func(r *rig) {
+		log := r.state()
+		r.launch(approle+pair("db"), Options{State: log})
+		r.at(60 * time.Second) // the lease was renewed at 50 s
+		r.expect("end", r.end(), nil)
+		r.close(log)
+		r.expect("live leases between two runs", len(r.server.Live()), 1)
+
+		r.at(120 * time.Second)
+		log = r.state()
+		r.launch(approle+pair("db"), Options{State: log})
+		r.at(140 * time.Second)
+		r.expect("credentials", r.server.Issued(creds), 1)
+		r.expect("logins", r.server.Count(vaulttest.Login), 1)
+		r.expect("renewals: one before, one to see whether it lives", r.server.Count(vaulttest.Renew), 2)
+		r.at(260 * time.Second)
+		r.expect("file after max TTL", r.read("db"), "v-app-2:password-2")
+		r.expect("end", r.end(), nil)
+		r.close(log)
+	})
+}
+
+func TestAKilledAgentLeavesNothingUnaccounted(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+pair("db"), Options{State: r.state()})
+		// A kill: what is on the disk now is all that the next start has.
+		r.copy("state", "killed")
+		r.copy("state.key", "killed.key")
+		r.expect("end", r.end(), nil)
+
+		log, warnings, err := state.Open(state.Config{Path: r.path("killed"), Getenv: func(string) string { return "" }})
+		if err != nil || len(warnings) != 1 {
+			t.Fatal(warnings, err)
+		}
+		r.launch(approle+pair("db"), Options{State: log})
+		r.at(10 * time.Second)
+		r.expect("credentials", r.server.Issued(creds), 1)
+		r.expect("file", r.read("db"), "v-app-1:password-1")
+		r.expect("end", r.end(), nil)
+	})
+}
+
+func (r *rig) copy(from, to string) {
+	r.Helper()
+	r.write(to, r.read(from))
+}
+
+func TestALeaseThatEndedDuringARestartIsReplacedOnce(t *testing.T) {
+	within(t, func(r *rig) {
+		log := r.state()
+		r.launch(approle+pair("db"), Options{State: log})
+		r.expect("end", r.end(), nil)
+		r.close(log)
+		r.at(10 * time.Minute)
+		log = r.state()
+		r.launch(approle+pair("db"), Options{State: log})
+		r.at(10*time.Minute + 10*time.Second)
+		r.expect("credentials", r.server.Issued(creds), 2)
+		r.expect("file", r.read("db"), "v-app-2:password-2")
+		r.expect("live leases", len(r.server.Live()), 1)
+		r.expect("end", r.end(), nil)
+		r.close(log)
+	})
+}
+
+func TestATokenThatEndedDuringARestartIsReplacedWithItsLeases(t *testing.T) {
+	within(t, func(r *rig) {
+		log := r.state()
+		r.launch(approle+pair("db"), Options{State: log})
+		r.expect("end", r.end(), nil)
+		r.close(log)
+		r.server.EndToken(r.server.Leases()[0].Token)
+		log = r.state()
+		r.launch(approle+pair("db"), Options{State: log})
+		r.at(20 * time.Second)
+		r.expect("credentials", r.server.Issued(creds), 2)
+		r.expect("logins", r.server.Count(vaulttest.Login), 2)
+		r.expect("file", r.read("db"), "v-app-2:password-2")
+		r.expect("end", r.end(), nil)
+		r.close(log)
+	})
+}
+
+func TestTheSidecarTakesOverFromTheInitContainer(t *testing.T) {
+	within(t, func(r *rig) {
+		r.server.Role("database/creds/*", vaulttest.Role{TTL: 100 * time.Second})
+		other := strings.NewReplacer("creds/app", "creds/other").Replace(pair("other"))
+		log := r.state()
+		r.launch(approle+pair("db")+other, Options{State: log, Once: true, Deadline: time.Minute})
+		r.expect("end", <-r.done, nil)
+		r.close(log)
+		log = r.state()
+		r.launch(approle+pair("db"), Options{State: log})
+		r.at(30 * time.Second)
+		r.expect("credentials", r.server.Issued(""), 2)
+		r.expect("logins", r.server.Count(vaulttest.Login), 1)
+		live := r.server.Live()
+		if len(live) != 1 || live[0].Path != creds {
+			t.Errorf("live leases = %v, want the one that is still wanted", live)
+		}
+		r.expect("end", r.end(), nil)
+		r.close(log)
+	})
+}
+
+func TestAServerThatIsDownAtTheStartLeavesTheAdoptedSecretsInUse(t *testing.T) {
+	within(t, func(r *rig) {
+		log := r.state()
+		r.launch(approle+pair("db"), Options{State: log})
+		r.expect("end", r.end(), nil)
+		r.close(log)
+		if err := os.Remove(r.path("db")); err != nil { // a memory file system after a reboot
+			t.Fatal(err)
+		}
+		r.server.Inject(vaulttest.Fault{Drop: true, For: 30 * time.Second})
+		log = r.state()
+		r.launch(approle+pair("db"), Options{State: log})
+		r.expect("file during the outage", r.read("db"), "v-app-1:password-1")
+		r.at(90 * time.Second)
+		r.expect("credentials", r.server.Issued(creds), 1)
+		r.expect("end", r.end(), nil)
+		r.close(log)
+	})
+}
+
+func TestNothingIsPublishedWhileTheStateCannotBeWritten(t *testing.T) {
+	within(t, func(r *rig) {
+		log := r.state()
+		r.close(log) // every write fails from now on: a folder is in the way
+		if err := os.Remove(r.path("state")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(r.path("state/in-the-way"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		r.launch(approle+pair("db"), Options{State: log})
+		r.at(20 * time.Second)
+		if _, err := os.Stat(r.path("db")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("a secret was published that a kill would orphan: %v", err)
+		}
+		if err := os.RemoveAll(r.path("state")); err != nil {
+			t.Fatal(err)
+		}
+		r.at(30 * time.Second)
+		r.expect("file once the state can be written", r.read("db"), "v-app-1:password-1")
+		r.expect("credentials", r.server.Issued(creds), 1)
+		r.expect("end", r.end(), nil)
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/novatech/securevault/agent/lease"
 	"github.com/novatech/securevault/agent/notify"
 	"github.com/novatech/securevault/agent/schedule"
+	"github.com/novatech/securevault/agent/state"
 	"github.com/novatech/securevault/internal/vault"
 	"github.com/novatech/securevault/sink"
 	"github.com/novatech/securevault/templates"
@@ -28,6 +29,7 @@ type Options struct {
 	Deadline time.Duration // of a run that is to end by itself; 0 for none
 	Address  string        // of the server; "" leaves it to environment and configuration
 	Settled  func()        // called when everything was rendered for the first time
+	State    *state.Log    // what outlives the agent; nil for nothing
 	// Transport carries the requests; nil for the network.
 	Transport http.RoundTripper
 }
@@ -54,18 +56,28 @@ func New(file *config.File, opts Options) (*Agent, error) {
 	if a.once {
 		a.deadline = opts.Deadline
 	}
+	leases := lease.Config{Server: client, Log: opts.Log, Connections: file.TemplateConfig.MaxConnectionsPerHost}
+	if opts.State != nil {
+		leases.Journal = opts.State
+		if !file.Has("revoke_on_exit") {
+			a.revokeOnExit = false // the next start adopts what this one holds
+		}
+	}
 	if file.TemplateConfig.ExitOnRetryFailure {
 		a.retries = file.Vault.Retry.Limit()
 	}
 	if a.keeper, err = newKeeper(file.AutoAuth, client, opts); err != nil {
 		return nil, err
 	}
-	a.leases, err = lease.New(lease.Config{
-		Server: client, Log: opts.Log, Connections: file.TemplateConfig.MaxConnectionsPerHost, Suspect: a.keeper.Suspect,
-	})
-	if err != nil {
+	leases.Suspect = a.keeper.Suspect
+	if a.leases, err = lease.New(leases); err != nil {
 		return nil, failure{ExitInternal, err}
 	}
+	return a, a.addOutputs(file)
+}
+
+// addOutputs adds what the agent writes: token sinks and templates.
+func (a *Agent) addOutputs(file *config.File) error {
 	if file.AutoAuth != nil {
 		for _, s := range file.AutoAuth.Sinks {
 			a.tokens = append(a.tokens, sink.File{
@@ -80,9 +92,9 @@ func New(file *config.File, opts Options) (*Agent, error) {
 		a.outputs = append(a.outputs, o)
 	}
 	if err := errors.Join(errs...); err != nil {
-		return nil, failure{ExitTemplate, err}
+		return failure{ExitTemplate, err}
 	}
-	return a, nil
+	return nil
 }
 
 // clientConfig says how to reach the server: the command line before the
@@ -121,6 +133,9 @@ func clientConfig(file *config.File, opts Options) vault.Config {
 // the token of the environment.
 func newKeeper(autoAuth *config.AutoAuth, client *vault.Client, opts Options) (*auth.Keeper, error) {
 	cfg := auth.Config{Server: client, Log: opts.Log}
+	if opts.State != nil {
+		cfg.Journal = opts.State
+	}
 	if autoAuth == nil {
 		token := opts.Getenv("SECUREVAULT_TOKEN")
 		if token == "" {

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/novatech/securevault/agent/schedule"
+	"github.com/novatech/securevault/agent/state"
 	"github.com/novatech/securevault/internal/vault"
 )
 
@@ -26,7 +27,9 @@ type Config struct {
 	Method Method
 	Server Tokens
 	Log    *zap.Logger
-	Policy schedule.Policy // Floor and Ceiling are the method's min_backoff and max_backoff
+	// Journal takes the token over from an earlier run; nil for none.
+	Journal Journal
+	Policy  schedule.Policy // Floor and Ceiling are the method's min_backoff and max_backoff
 	// ExitOnErr ends Run with the first failed login, instead of trying again.
 	ExitOnErr bool
 }
@@ -37,6 +40,9 @@ type Keeper struct {
 	cfg     Config
 	changed chan struct{} // capacity one: the token has changed
 	suspect chan uint64   // capacity one: the epoch of a token that was refused
+
+	epoch   uint64          // of the last token; used by Run alone
+	adopted vault.Sensitive // the token of an earlier run; used by Run alone
 
 	mu      sync.Mutex
 	token   vault.Token
@@ -95,6 +101,7 @@ type held struct {
 // failed login ends it.
 func (k *Keeper) Run(ctx context.Context) error {
 	var h held
+	k.adopt(ctx, &h)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -149,12 +156,9 @@ func (k *Keeper) login(ctx context.Context, h *held, action schedule.Action) err
 		k.fail(h, action, fmt.Errorf("authenticating: %w", err))
 		return err
 	}
-	h.policies, h.batch = auth.Policies, auth.Batch
-	h.facts = schedule.Facts{
-		Held: true, Leased: auth.TTL > 0, Renewable: auth.Renewable && !auth.Batch,
-		Granted: asked, TTL: auth.TTL, Full: auth.TTL, Seed: h.facts.Seed + 1,
-	}
+	h.take(auth, asked)
 	k.publish(h, auth)
+	k.record(h)
 	k.cfg.Log.Info("authenticated", zap.String("accessor", auth.Accessor),
 		zap.Duration("ttl", auth.TTL), zap.Strings("policies", auth.Policies))
 	return nil
@@ -173,6 +177,7 @@ func (k *Keeper) renew(ctx context.Context, h *held) {
 	}
 	h.facts.Granted, h.facts.TTL, h.facts.Renewable = asked, secret.Auth.TTL, secret.Auth.Renewable
 	k.succeed(h)
+	k.record(h)
 	k.cfg.Log.Info("token renewed", zap.Duration("ttl", h.facts.TTL))
 }
 
@@ -238,7 +243,10 @@ func (k *Keeper) publish(h *held, auth *vault.Auth) {
 		if k.token.Epoch > 0 {
 			k.earlier[k.token.Epoch] = k.token.Value
 		}
-		k.token = vault.Token{Value: auth.Token, Accessor: auth.Accessor, Epoch: k.token.Epoch + 1}
+		if auth.Token != k.adopted {
+			k.epoch++
+		}
+		k.token = vault.Token{Value: auth.Token, Accessor: auth.Accessor, Epoch: k.epoch}
 	}
 	k.token.Ends = k.finalEnd(h)
 	k.signal()
@@ -281,6 +289,9 @@ func (k *Keeper) Revoke(ctx context.Context) error {
 		if class := vault.Classify(err); class == vault.Later {
 			errs = append(errs, err)
 		}
+	}
+	if k.cfg.Journal != nil && len(errs) == 0 {
+		errs = append(errs, k.cfg.Journal.Append(state.Record{Key: tokenKey}))
 	}
 	return errors.Join(errs...)
 }

@@ -139,9 +139,7 @@ func (m *Manager) claim(e *entry, now time.Time) {
 	}
 	delete(m.adopted, e.want)
 	e.current = held[len(held)-1]
-	for _, older := range held[:len(held)-1] {
-		e.replaced = append(e.replaced, older)
-	}
+	e.replaced = append(e.replaced, held[:len(held)-1]...)
 	if e.current.leased() {
 		e.current.adoptedAt = now
 	}
