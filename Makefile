@@ -9,10 +9,9 @@ SHELL := bash
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/securevault
 TOOLS := $(CACHE)/tools
 BIN := $(CURDIR)/bin
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 export CGO_ENABLED := 0
-GO_BUILD := go build -trimpath -ldflags "-s -w"
+STRIPPED := -trimpath -ldflags "-s -w"
 
 # Limits in bytes of the stripped programs.
 AGENT_LIMIT := 18000000
@@ -24,10 +23,10 @@ SERVER_LIMIT := 90000000
 build: agent server
 
 agent:
-	$(GO_BUILD) -o $(BIN)/securevault .
+	go build $(STRIPPED) -o $(BIN)/securevault .
 
 server:
-	$(GO_BUILD) -C server -o $(BIN)/securevault-server ./cmd/securevault-server
+	go build -C server $(STRIPPED) -o $(BIN)/securevault-server ./cmd/securevault-server
 
 ## demo: a live PostgreSQL credential in a file, renewed, rotated, the app signalled
 demo: build packages

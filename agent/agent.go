@@ -78,7 +78,7 @@ var errOverdue = errors.New("the time is up")
 func (a *Agent) verdict(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil, errors.Is(err, errDone):
-		return nil
+		return nil //nolint:nilerr // it ended as asked
 	case errors.Is(err, errOverdue):
 		return fmt.Errorf("%w after %s: %w", errOverdue, a.deadline, a.obstacle())
 	default:
