@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/novatech/securevault/agent/auth"
+	"github.com/novatech/securevault/agent/config"
 	"github.com/novatech/securevault/agent/lease"
 	"github.com/novatech/securevault/internal/vault"
 	"github.com/novatech/securevault/sink"
@@ -30,6 +31,8 @@ type Agent struct {
 	tokens    []sink.File // that the token is written to
 	announcer *announcer
 	pidFile   string
+	file      *config.File      // the configuration in force
+	reloads   chan *config.File // capacity one: the configuration to come
 
 	once          bool          // stop when everything is rendered and told
 	deadline      time.Duration // of a run that is to end by itself; 0 for none
@@ -107,11 +110,7 @@ func (a *Agent) revoke(ctx context.Context) error {
 // is issued, and clears away what a killed run left.
 func (a *Agent) prepare() error {
 	files := a.files()
-	var errs []error
-	for _, file := range files {
-		errs = append(errs, file.Check())
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := check(files); err != nil {
 		return failure{ExitSink, err}
 	}
 	sink.Sweep(time.Now(), files...)
@@ -122,6 +121,15 @@ func (a *Agent) prepare() error {
 		return failure{ExitSink, fmt.Errorf("writing the pid file: %w", err)}
 	}
 	return nil
+}
+
+// check returns what would keep any of the files from being written.
+func check(files []sink.File) error {
+	var errs []error
+	for _, file := range files {
+		errs = append(errs, file.Check())
+	}
+	return errors.Join(errs...)
 }
 
 func (a *Agent) files() []sink.File {
@@ -162,6 +170,8 @@ func (a *Agent) supply(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-a.keeper.Changed():
 			a.leases.SetToken(a.keeper.Token())
+		case file := <-a.reloads:
+			a.reconfigure(file)
 		case <-a.leases.Changed():
 		case versions := <-a.announcer.Told():
 			a.leases.Published(versions)

@@ -28,6 +28,7 @@ type rig struct {
 	dir    string
 	server *vaulttest.Server
 	logs   *observer.ObservedLogs
+	agent  *Agent
 	stop   context.CancelFunc
 	done   chan error
 	start  time.Time
@@ -92,6 +93,7 @@ template {
 func (r *rig) launch(text string, opts Options) {
 	r.Helper()
 	a := r.build(text, opts)
+	r.agent = a
 	ctx, cancel := context.WithCancel(r.Context())
 	r.stop, r.done = cancel, make(chan error, 1)
 	go func() { r.done <- a.Run(ctx) }()
@@ -100,11 +102,7 @@ func (r *rig) launch(text string, opts Options) {
 
 func (r *rig) build(text string, opts Options) *Agent {
 	r.Helper()
-	r.write("agent.hcl", strings.ReplaceAll(text, "DIR", r.dir))
-	file, err := config.Load(r.path("agent.hcl"))
-	if err != nil {
-		r.Fatal(err)
-	}
+	file := r.load(text)
 	core, logs := observer.New(zap.DebugLevel)
 	r.logs, opts.Log, opts.Transport = logs, zap.New(core), r.server.Transport()
 	opts.Address = vaulttest.Address
@@ -116,6 +114,24 @@ func (r *rig) build(text string, opts Options) *Agent {
 		r.Fatal(err)
 	}
 	return a
+}
+
+// load reads a configuration in which DIR stands for the folder.
+func (r *rig) load(text string) *config.File {
+	r.Helper()
+	r.write("agent.hcl", strings.ReplaceAll(text, "DIR", r.dir))
+	file, err := config.Load(r.path("agent.hcl"))
+	if err != nil {
+		r.Fatal(err)
+	}
+	return file
+}
+
+// reload gives the running agent another configuration.
+func (r *rig) reload(text string) {
+	r.Helper()
+	r.agent.Reload(r.load(text))
+	synctest.Wait()
 }
 
 // at lets the time pass until the given offset from the start.
@@ -563,6 +579,55 @@ func TestNothingIsPublishedWhileTheStateCannotBeWritten(t *testing.T) {
 		r.at(30 * time.Second)
 		r.expect("file once the state can be written", r.read("db"), "v-app-1:password-1")
 		r.expect("credentials", r.server.Issued(creds), 1)
+		r.expect("end", r.end(), nil)
+	})
+}
+
+func TestAReloadKeepsTheLeasesOfWhatIsStillWanted(t *testing.T) {
+	within(t, func(r *rig) {
+		r.server.Role("database/creds/*", vaulttest.Role{TTL: 100 * time.Second})
+		other := strings.NewReplacer("creds/app", "creds/other").Replace(pair("other"))
+		r.launch(approle+pair("db"), Options{})
+		r.reload(approle + pair("db") + pair("copy") + other)
+		r.expect("credentials after two more templates", r.server.Issued(""), 2)
+		r.expect("the copy", r.read("copy"), "v-app-1:password-1")
+		r.expect("the other file", r.read("other"), "v-other-2:password-2")
+
+		r.reload(approle + other)
+		r.at(20 * time.Second) // past the overlap of 15 s
+		live := r.server.Live()
+		if len(live) != 1 || live[0].Path != "database/creds/other" {
+			t.Errorf("live leases = %v, want the one that is still wanted", live)
+		}
+		r.expect("logins", r.server.Count(vaulttest.Login), 1)
+		r.expect("end", r.end(), nil)
+	})
+}
+
+func TestABadConfigurationKeepsTheOldOneRunning(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+pair("db"), Options{})
+		r.write("file", "")
+		for _, broken := range []string{
+			"template {\n contents = \"{{ nonsense }}\"\n destination = \"DIR/x\"\n}",
+			strings.Replace(pair("file/below"), "template {", "template {\n create_dest_dirs = false", 1),
+		} {
+			r.reload(approle + broken)
+		}
+		r.expect("errors logged", r.logs.FilterMessage(notReloaded).Len(), 2)
+		r.at(240 * time.Second)
+		r.expect("file", r.read("db"), "v-app-2:password-2")
+		r.expect("end", r.end(), nil)
+	})
+}
+
+func TestAReloadedTemplateThatFailsLeavesFileAndLease(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+pair("db"), Options{})
+		r.reload(approle + strings.Replace(pair("db"), ".Data.username", "index .Data.username 99", 1))
+		r.at(60 * time.Second)
+		r.expect("file", r.read("db"), "v-app-1:password-1")
+		r.expect("live leases", len(r.server.Live()), 1)
 		r.expect("end", r.end(), nil)
 	})
 }

@@ -45,6 +45,8 @@ func New(file *config.File, opts Options) (*Agent, error) {
 		log:          opts.Log,
 		announcer:    newAnnouncer(opts.Log),
 		pidFile:      file.PIDFile,
+		file:         file,
+		reloads:      make(chan *config.File, 1),
 		once:         opts.Once || file.ExitAfterAuth,
 		revokeOnExit: file.RevokeOnExit,
 		retries:      -1,
@@ -88,7 +90,10 @@ func (a *Agent) addOutputs(file *config.File) error {
 	var errs []error
 	for _, t := range file.Templates {
 		o, err := newOutput(file, t)
-		errs = append(errs, err)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		a.outputs = append(a.outputs, o)
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -59,7 +60,7 @@ func (c Command) Help() string {
   Authenticates, requests the secrets that the templates of the configuration
   ask for, renders them to files, renews or replaces them over their lifetime,
   and tells the app when they have changed. Runs until SIGTERM or SIGINT, and
-  then revokes what it holds.
+  then revokes what it holds. SIGHUP has it read its configuration anew.
 
 Example:
 
@@ -108,11 +109,10 @@ func (c Command) run(args []string) error {
 	case len(f.configs) == 0:
 		return failure{ExitConfig, errors.New("no configuration is named; give -config=FILE")}
 	}
-	file, err := config.Load(f.configs...)
+	file, err := f.load()
 	if err != nil {
 		return err
 	}
-	f.override(file)
 	log, closeLog, err := newLog(file.LogLevel, file.LogFormat, file.LogFile, c.Stderr)
 	if err != nil {
 		return failure{ExitConfig, err}
@@ -128,16 +128,20 @@ func (c Command) run(args []string) error {
 	if err != nil {
 		return err
 	}
-	return a.Run(c.Ctx)
+	ctx, stop := context.WithCancel(c.Ctx)
+	defer stop()
+	go a.reloadOnHangup(ctx, f.load)
+	return a.Run(ctx)
 }
 
-// override puts the flags that were given before what the file says.
-func (f *flags) override(file *config.File) {
-	for flag, value := range map[string]*string{
-		f.logLevel: &file.LogLevel, f.logFormat: &file.LogFormat, f.logFile: &file.LogFile,
-	} {
-		if flag != "" {
-			*value = flag
-		}
+// load reads the configuration. Flags that were given come before what it says.
+func (f *flags) load() (*config.File, error) {
+	file, err := config.Load(f.configs...)
+	if err != nil {
+		return nil, err
 	}
+	file.LogLevel = cmp.Or(f.logLevel, file.LogLevel)
+	file.LogFormat = cmp.Or(f.logFormat, file.LogFormat)
+	file.LogFile = cmp.Or(f.logFile, file.LogFile)
+	return file, nil
 }

@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/novatech/securevault/agent/config"
+	"github.com/novatech/securevault/sink"
+)
+
+// Reload puts a new configuration in the place of the running one, as soon as
+// the agent gets to it. What is wanted before and after keeps its lease, and
+// a file whose content does not change is not touched. A configuration that
+// cannot be used changes nothing. It does not block; of several
+// configurations that wait, the last one counts.
+func (a *Agent) Reload(file *config.File) {
+	select {
+	case <-a.reloads:
+	default:
+	}
+	a.reloads <- file
+}
+
+// reconfigure takes over the outputs of a new configuration.
+func (a *Agent) reconfigure(file *config.File) {
+	next := &Agent{}
+	if err := errors.Join(next.addOutputs(file), check(next.files())); err != nil {
+		a.log.Error(notReloaded, zap.Error(err))
+		return
+	}
+	if !config.Same(a.file.Vault, file.Vault) || !config.Same(a.file.AutoAuth, file.AutoAuth) {
+		a.log.Warn("changes of vault and auto_auth take effect with the next start")
+	}
+	sink.Sweep(time.Now(), next.files()...)
+	for _, o := range next.outputs {
+		o.follow(a.outputs)
+	}
+	a.file, a.outputs, a.ready = file, next.outputs, false
+	a.log.Info("configuration reloaded", zap.Int("templates", len(a.outputs)))
+}
+
+const notReloaded = "the new configuration cannot be used; the old one stays in force"
+
+// follow takes over what the file holds from the output that wrote it so far:
+// its secrets stay alive until this one has published its own.
+func (o *output) follow(before []*output) {
+	for _, old := range before {
+		if old.file.Path == o.file.Path {
+			o.live, o.published = old.live, old.published
+		}
+	}
+}
+
+// reloadOnHangup loads the configuration anew on each SIGHUP until ctx ends.
+func (a *Agent) reloadOnHangup(ctx context.Context, load func() (*config.File, error)) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+		}
+		file, err := load()
+		if err != nil {
+			a.log.Error(notReloaded, zap.Error(err))
+			continue
+		}
+		a.Reload(file)
+	}
+}
