@@ -8,16 +8,21 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
 type request struct {
 	op     Op
+	method string
 	path   string // "database/creds/app"
 	target string // what faults and permissions go by: the lease id, or path
 	token  string
 	body   map[string]any
+
+	namespace string
+	wrapTTL   time.Duration // that the answer is to be wrapped for; 0 for not
 }
 
 type answer struct {
@@ -43,8 +48,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func decode(r *http.Request) (request, error) {
-	req := request{path: strings.Trim(strings.TrimPrefix(r.URL.Path, "/v1/"), "/"), body: map[string]any{}}
-	req.token = r.Header.Get("X-Vault-Token")
+	req := request{method: r.Method, path: strings.Trim(strings.TrimPrefix(r.URL.Path, "/v1/"), "/"), body: map[string]any{}}
+	req.token, req.namespace = r.Header.Get("X-Vault-Token"), r.Header.Get("X-Vault-Namespace")
+	if seconds, err := strconv.Atoi(r.Header.Get("X-Vault-Wrap-TTL")); err == nil {
+		req.wrapTTL = time.Duration(seconds) * time.Second
+	}
 	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && req.token == "" {
 		req.token = bearer
 	}
@@ -78,10 +86,14 @@ func classify(method, path string, list bool) Op {
 		return RevokePrefix
 	case strings.HasPrefix(path, "sys/internal/ui/mounts/"):
 		return Probe
-	case strings.HasPrefix(path, "auth/") && strings.HasSuffix(path, "/login"):
+	case strings.HasPrefix(path, "auth/") && strings.Contains(path+"/", "/login/"):
 		return Login
+	case strings.HasPrefix(path, "sys/"):
+		return System
 	case list:
 		return List
+	case method == http.MethodDelete:
+		return Delete
 	case method == http.MethodGet:
 		return Read
 	default:
@@ -122,12 +134,18 @@ func (s *Server) respond(ctx context.Context, r request, f *Fault) (out answer, 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.perform(r), !f.DropAfter
+	return s.perform(r).of(s.mountType(r.path)), !f.DropAfter
 }
 
 func (s *Server) perform(r request) answer {
 	if r.op == Login {
-		return s.login(r)
+		return s.wrap(r, s.login(r))
+	}
+	if out, ok := s.unwrapping(r); ok {
+		return out
+	}
+	if out, ok := s.status(r); ok {
+		return out
 	}
 	t, ok := s.tokens[r.token]
 	switch {
@@ -143,10 +161,7 @@ func (s *Server) perform(r request) answer {
 	case Renew:
 		return s.renew(r)
 	case Revoke:
-		if l, ok := s.byID[r.target]; ok {
-			s.revoke(l)
-		}
-		return answer{status: http.StatusNoContent, lease: r.target}
+		return s.revokeLease(r)
 	case RevokePrefix:
 		prefix := strings.SplitN(r.path, "/", 4)[3] + "/"
 		for _, l := range s.leases {
@@ -166,14 +181,28 @@ func (s *Server) perform(r request) answer {
 		return answer{status: http.StatusNoContent}
 	case Probe:
 		return s.probe(r)
+	case System:
+		return s.system(r)
+	}
+	if s.mountType(r.path) == "" {
+		return refuse(http.StatusNotFound, fmt.Sprintf("no handler for route %q: no engine is mounted there; see secrets list", r.path))
+	}
+	switch r.op {
 	case List:
 		return s.list(r)
+	case Delete:
+		delete(s.static, r.path)
+		return answer{status: http.StatusNoContent}
 	default:
 		return s.readOrWrite(r)
 	}
 }
 
 func (s *Server) login(r request) answer {
+	s.logins = append(s.logins, LoginCall{At: time.Now(), Path: r.path, Namespace: r.namespace, Body: r.body})
+	if m, ok := s.methods[r.path]; ok {
+		return s.loginBy(m, r)
+	}
 	id, _ := r.body["role_id"].(string)
 	secret, _ := r.body["secret_id"].(string)
 	role, ok := s.appRoles[id]
@@ -181,7 +210,10 @@ func (s *Server) login(r request) answer {
 		return refuse(http.StatusBadRequest, "invalid role or secret ID")
 	}
 	role.logins++
-	t := s.newToken(Token{TTL: role.TokenTTL, MaxTTL: role.TokenMaxTTL, NonRenewable: role.NonRenewable})
+	t := s.newToken(Token{
+		TTL: role.TokenTTL, MaxTTL: role.TokenMaxTTL, NonRenewable: role.NonRenewable, Policies: role.Policies,
+		orphan: true, metadata: map[string]string{"role_name": role.Name},
+	})
 	return granted(t)
 }
 
@@ -197,6 +229,16 @@ func (s *Server) renew(r request) answer {
 	return answer{status: http.StatusOK, lease: l.ID, body: envelope(map[string]any{
 		"lease_id": l.ID, "renewable": true, "lease_duration": seconds(time.Until(l.Expires)),
 	})}
+}
+
+func (s *Server) revokeLease(r request) answer {
+	if l, ok := s.byID[r.target]; ok {
+		s.revoke(l)
+	}
+	if r.body["sync"] == false {
+		return answer{status: http.StatusAccepted, lease: r.target}
+	}
+	return answer{status: http.StatusNoContent, lease: r.target}
 }
 
 // increment returns what a renewal asks for, or what it gets by default.
@@ -217,7 +259,7 @@ func increment(r request, byDefault time.Duration) time.Duration {
 func (s *Server) lookupLease(r request) answer {
 	l, ok := s.byID[r.target]
 	if !ok || !s.live(l) {
-		return refuse(http.StatusBadRequest, "invalid lease")
+		return refuse(http.StatusBadRequest, "lease not found")
 	}
 	return found(map[string]any{
 		"id": l.ID, "issue_time": l.Issued, "expire_time": l.Expires, "last_renewal": nil,
@@ -227,8 +269,9 @@ func (s *Server) lookupLease(r request) answer {
 
 func lookupSelf(t *token) answer {
 	data := map[string]any{
-		"id": t.ID, "accessor": t.accessor, "policies": []string{"default"}, "path": "auth/token/create",
-		"meta": nil, "display_name": "token", "num_uses": 0, "orphan": true, "creation_time": t.issued.Unix(),
+		"id": t.ID, "accessor": t.accessor, "policies": t.policies(), "path": "auth/token/create",
+		"meta": t.metadata, "display_name": "token", "num_uses": 0, "orphan": t.orphan,
+		"issue_time": t.issued, "creation_time": t.issued.Unix(),
 		"creation_ttl": seconds(t.TTL), "expire_time": nil, "ttl": 0, "explicit_max_ttl": 0,
 		"entity_id": "", "type": "service", "renewable": !t.NonRenewable && t.TTL > 0,
 	}
@@ -256,10 +299,16 @@ func granted(t *token) answer {
 		ttl = time.Until(t.expires)
 	}
 	return answer{status: http.StatusOK, body: envelope(map[string]any{"auth": map[string]any{
-		"client_token": t.ID, "accessor": t.accessor, "policies": []string{"default"}, "token_policies": []string{"default"},
-		"metadata": nil, "lease_duration": seconds(ttl), "renewable": !t.NonRenewable && t.TTL > 0, "entity_id": "",
-		"token_type": "service", "orphan": true,
+		"client_token": t.ID, "accessor": t.accessor, "policies": t.policies(), "token_policies": t.policies(),
+		"metadata": t.metadata, "lease_duration": seconds(ttl), "renewable": !t.NonRenewable && t.TTL > 0, "entity_id": "",
+		"token_type": "service", "orphan": t.orphan, "mfa_requirement": nil, "num_uses": 0,
 	}})}
+}
+
+func (t *token) policies() []string {
+	policies := append([]string{"default"}, t.Policies...)
+	slices.Sort(policies)
+	return policies
 }
 
 func denied() answer { return refuse(http.StatusForbidden, "permission denied") }
@@ -279,6 +328,14 @@ func envelope(fields map[string]any) map[string]any {
 	}
 	maps.Copy(frame, fields)
 	return frame
+}
+
+// of returns the answer of an engine of that type.
+func (a answer) of(mountType string) answer {
+	if body, ok := a.body.(map[string]any); ok && body["request_id"] != nil {
+		body["mount_type"] = mountType
+	}
+	return a
 }
 
 func (a answer) write(w http.ResponseWriter) {

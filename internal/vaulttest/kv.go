@@ -17,14 +17,16 @@ func (s *Server) probe(r request) answer {
 	name := strings.TrimPrefix(r.path, "sys/internal/ui/mounts/")
 	for mount, version := range s.kv {
 		if strings.HasPrefix(name+"/", mount) {
-			return found(map[string]any{"type": "kv", "path": mount, "options": map[string]any{"version": fmt.Sprint(version)}})
+			about := describe("kv")
+			about["path"], about["options"] = mount, map[string]any{"version": fmt.Sprint(version)}
+			return found(about)
 		}
 	}
-	mount, _, _ := strings.Cut(name, "/")
-	for path := range s.roles {
-		if strings.HasPrefix(path, mount+"/") {
-			return found(map[string]any{"type": mount, "path": mount + "/", "options": nil})
-		}
+	if kind := s.mountType(name); kind != "" {
+		mount, _, _ := strings.Cut(name, "/")
+		about := describe(kind)
+		about["path"] = mount + "/"
+		return found(about)
 	}
 	return refuse(http.StatusForbidden, fmt.Sprintf(
 		"preflight capability check returned 403, please ensure client's policies grant access to path %q", name+"/"))

@@ -21,6 +21,7 @@ type Op string
 const (
 	Read         Op = "read"
 	Write        Op = "write"
+	Delete       Op = "delete"
 	List         Op = "list"
 	Probe        Op = "probe" // of the mount of a path: sys/internal/ui/mounts/…
 	Login        Op = "login"
@@ -31,6 +32,7 @@ const (
 	LookupSelf   Op = "lookup-self"
 	RenewSelf    Op = "renew-self"
 	RevokeSelf   Op = "revoke-self"
+	System       Op = "system" // any other path below sys/
 )
 
 // Role describes the leases that a path issues.
@@ -49,17 +51,22 @@ type Token struct {
 	TTL          time.Duration // 0 for a token that never ends
 	MaxTTL       time.Duration // counted from the issue; 0 for no limit
 	NonRenewable bool
+	Policies     []string // besides "default"
+	orphan       bool
+	metadata     map[string]string
 }
 
 // AppRole describes one role of the auth method approle.
 type AppRole struct {
 	Mount        string // "auth/approle" when empty
+	Name         string // told to whoever logs in
 	RoleID       string
 	SecretID     string
 	SecretIDUses int // logins that the secret id is good for; 0 for any number
 	TokenTTL     time.Duration
 	TokenMaxTTL  time.Duration
 	NonRenewable bool
+	Policies     []string // besides "default"
 	logins       int
 }
 
@@ -101,7 +108,12 @@ type Server struct {
 	static   map[string]map[string]any // path → data, as stored
 	versions map[string]int            // path → times it was stored
 	kv       map[string]int            // "secret/" → version of the key-value engine
+	engines  map[string]string         // "database/" → type of an engine that was enabled
+	policies map[string]string         // name → text
 	appRoles map[string]*AppRole       // role id → role
+	methods  map[string]Method         // login path → method
+	logins   []LoginCall               // every login, by time
+	wrapped  map[string]wrapping       // wrapping token → what it stands for
 	tokens   map[string]*token         // id → token, those that ended included
 	leases   []*Lease                  // every lease ever issued, by time
 	byID     map[string]*Lease         // lease id → lease
@@ -119,8 +131,9 @@ type Server struct {
 func New() *Server {
 	return &Server{
 		roles: map[string]Role{}, static: map[string]map[string]any{}, versions: map[string]int{},
-		kv: map[string]int{"secret/": 2}, appRoles: map[string]*AppRole{}, byID: map[string]*Lease{},
-		tokens: map[string]*token{RootToken: {Token: Token{ID: RootToken, NonRenewable: true}, accessor: "root", issued: time.Now()}},
+		kv: map[string]int{"secret/": 2}, engines: map[string]string{}, policies: map[string]string{}, appRoles: map[string]*AppRole{},
+		methods: map[string]Method{}, wrapped: map[string]wrapping{}, byID: map[string]*Lease{},
+		tokens: map[string]*token{RootToken: {Token: Token{ID: RootToken, NonRenewable: true, orphan: true}, accessor: "root", issued: time.Now()}},
 	}
 }
 

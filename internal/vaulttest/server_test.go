@@ -250,7 +250,7 @@ func TestWire(t *testing.T) {
 		status                   int
 		holds                    string
 	}{
-		{"a lease", "GET", credsPath, "", 200, `"lease_duration":3600,"lease_id":"database/creds/app/lease-1","mount_type":"","renewable":false`},
+		{"a lease", "GET", credsPath, "", 200, `"lease_duration":3600,"lease_id":"database/creds/app/lease-1","mount_type":"database","renewable":false`},
 		{"a lease that cannot be renewed", "PUT", "sys/leases/renew", `{"lease_id":"database/creds/app/lease-1"}`, 400, `{"errors":["lease is not renewable"]}`},
 		{"a lease looked up", "PUT", "sys/leases/lookup", `{"lease_id":"database/creds/app/lease-1"}`, 200, `"ttl":3600`},
 		{"a lease nobody knows", "PUT", "sys/leases/renew", `{"lease_id":"x"}`, 400, `{"errors":["lease not found"]}`},
@@ -263,7 +263,7 @@ func TestWire(t *testing.T) {
 		{"key-value version 1", "GET", "kv/app", "", 200, `"data":{"k":"v"},"lease_duration":2764800`},
 		{"key-value version 1 written", "PUT", "kv/new", `{"a":1}`, 204, ""},
 		{"key-value version 1 listed", "LIST", "kv", "", 200, `"keys":["app","new"]`},
-		{"probe of a versioned mount", "GET", "sys/internal/ui/mounts/secret/app", "", 200, `"data":{"options":{"version":"2"},"path":"secret/","type":"kv"}`},
+		{"probe of a versioned mount", "GET", "sys/internal/ui/mounts/secret/app", "", 200, `"options":{"version":"2"},"path":"secret/","seal_wrap":false,"type":"kv"`},
 		{"probe of another mount", "GET", "sys/internal/ui/mounts/" + credsPath, "", 200, `"path":"database/"`},
 		{"text that is no JSON", "PUT", "kv/new", `{`, 400, `failed to parse JSON input`},
 		{"a token nobody knows", "GET", "auth/token/lookup-self", "", 403, `{"errors":["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]}`},

@@ -54,6 +54,9 @@ func (b *backend) create(ctx context.Context, req *logical.Request, d *framework
 		ExplicitMaxTTL: seconds(d, "explicit_max_ttl"),
 		Period:         seconds(d, "period"),
 	}
+	if len(t.Meta) == 0 {
+		t.Meta = nil // null to clients, as it is once the token was stored and read
+	}
 	sudo := b.authority.Sudo(parent.Policies, t.Path)
 	if err := permit(parent, t, d, sudo); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
