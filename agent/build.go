@@ -173,7 +173,7 @@ func newKeeper(autoAuth *config.AutoAuth, client *vault.Client, opts Options) (*
 func newOutput(file *config.File, t config.Template) (*output, error) {
 	name := t.Source
 	if name == "" {
-		name = t.At.String()
+		name = t.Where("contents").String() + ": contents"
 	}
 	tmpl, err := templates.New(templates.Config{
 		Name: name, Source: t.Source, Contents: t.Contents, LeftDelim: t.LeftDelimiter, RightDelim: t.RightDelimiter,

@@ -118,7 +118,9 @@ func (a *Agent) pass(now time.Time) (retryAt time.Time) {
 		}
 	}
 	a.order()
-	a.publish(snapshot, now)
+	if a.keeper.Token().Epoch > 0 { // before, nothing says that the agent may be here at all
+		a.publish(snapshot, now)
+	}
 	retryAt = a.tokensRetryAt
 	for _, o := range a.outputs {
 		if o.err != nil && (retryAt.IsZero() || o.retryAt.Before(retryAt)) {

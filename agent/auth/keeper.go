@@ -268,6 +268,9 @@ func (k *Keeper) signal() {
 	}
 }
 
+// revokeTries is how often the revocation of a token at shutdown is sent.
+const revokeTries = 4
+
 // Revoke ends the tokens that the method made, and with them every lease that
 // they issued. It is called once Run has returned; ctx bounds it.
 func (k *Keeper) Revoke(ctx context.Context) error {
@@ -285,7 +288,9 @@ func (k *Keeper) Revoke(ctx context.Context) error {
 		if token == "" {
 			continue
 		}
-		err := k.cfg.Server.RevokeSelf(ctx, token)
+		err := vault.Insist(ctx, revokeTries, func(ctx context.Context) error {
+			return k.cfg.Server.RevokeSelf(ctx, token)
+		})
 		if class := vault.Classify(err); class == vault.Later {
 			errs = append(errs, err)
 		}

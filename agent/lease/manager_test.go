@@ -338,6 +338,18 @@ func TestShutdownRevokesWhatIsHeldAndWhatIsStillOnItsWay(t *testing.T) {
 	})
 }
 
+func TestShutdownSendsALostRevocationAgain(t *testing.T) {
+	run(t, renewable, func(r *rig) {
+		r.want(creds)
+		r.server.Inject(vaulttest.Fault{Op: vaulttest.Revoke, Drop: true, Times: 2})
+		r.stop()
+		if err := r.manager.Revoke(r.Context()); err != nil {
+			t.Error(err)
+		}
+		r.expect("live leases", len(r.server.Live()), 0)
+	})
+}
+
 func TestShutdownIsBoundedAndSaysWhatIsLeft(t *testing.T) {
 	run(t, renewable, func(r *rig) {
 		r.want(creds)

@@ -13,6 +13,9 @@ import (
 	"github.com/novatech/securevault/internal/vault"
 )
 
+// revokeTries is how often the revocation of a lease at shutdown is sent.
+const revokeTries = 4
+
 // drain schedules the end of a credential that nothing uses any more. One
 // that ends by itself, or that the server has lost, is only forgotten.
 func (m *Manager) drain(e *entry, c *credential, now time.Time) {
@@ -79,7 +82,9 @@ func (m *Manager) Revoke(ctx context.Context) error {
 	group.SetLimit(m.cfg.Connections)
 	for _, c := range held {
 		group.Go(func() error {
-			err := m.cfg.Server.Revoke(ctx, token, c.secret.LeaseID)
+			err := vault.Insist(ctx, revokeTries, func(ctx context.Context) error {
+				return m.cfg.Server.Revoke(ctx, token, c.secret.LeaseID)
+			})
 			if err != nil {
 				left.Add(1)
 				return err

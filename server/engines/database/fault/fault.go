@@ -53,16 +53,25 @@ func ClassOf(err error) Class {
 	return Unknown
 }
 
-const redacted = "**redacted**"
+const (
+	redacted = "**redacted**"
+	// shortest is the length in bytes of the shortest secret that is cut out of
+	// a text. Cutting out a shorter one would spell it by the holes it leaves.
+	shortest = 4
+)
 
 // Scrub returns text without the secrets, whether plain or escaped for a URL. A
 // quoted word that is part of a secret goes as well: a database that trips over
-// a password quotes the piece it choked on. Line breaks become semicolons.
+// a password quotes the piece it choked on. Line breaks become semicolons. A text
+// that holds a very short secret is withheld whole.
 func Scrub(text string, secrets ...string) string {
 	text = strings.Join(strings.FieldsFunc(text, func(char rune) bool { return char == '\n' || char == '\t' }), "; ")
 	for _, secret := range secrets {
 		if secret == "" {
 			continue
+		}
+		if len(secret) < shortest && strings.Contains(text, secret) {
+			return redacted + " (the message is withheld: it may cite a very short password)"
 		}
 		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
 			text = strings.ReplaceAll(text, form, redacted)

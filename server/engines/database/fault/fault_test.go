@@ -3,6 +3,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -24,6 +25,15 @@ func TestScrubRemovesASecretInEveryForm(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+func TestAVeryShortSecretIsNotSpeltByTheHolesItLeaves(t *testing.T) {
+	if got := Scrub("connecting to database mydb", "b"); strings.Contains(got, "data") {
+		t.Errorf("got %q, want the message withheld", got)
+	}
+	if got := Scrub("nothing of it here", "q"); got != "nothing of it here" {
+		t.Errorf("got %q, want it unchanged", got)
 	}
 }
 
