@@ -59,7 +59,7 @@ bench: agent tools
 size: build
 	@limit() { bytes=$$(stat -c %s "$$1"); echo "$$1: $$bytes bytes of $$2"; test "$$bytes" -le "$$2"; }; \
 	limit $(BIN)/securevault $(AGENT_LIMIT); limit $(BIN)/securevault-server $(SERVER_LIMIT)
-	@if go list -deps . | grep -E '^(github.com/(aws|Azure|lib/pq|jackc)|cloud.google.com|google.golang.org|k8s.io|github.com/hashicorp/vault/sdk|github.com/novatech/securevault/(server|e2e|examples|internal/(vaulttest|pgserver)))'; \
+	@if go list -deps . | grep -E '^(github.com/(aws|Azure|lib/pq|jackc)|github.com/hashicorp/(consul|nomad)|cloud.google.com|google.golang.org|k8s.io|github.com/hashicorp/vault/sdk|github.com/novatech/securevault/(server|e2e|examples|internal/(vaulttest|pgserver)))'; \
 	then echo "the agent links the packages above, which it must not"; exit 1; fi
 
 ## fuzz: every fuzz target for FUZZTIME each

@@ -29,5 +29,17 @@ func commands(ctx context.Context) map[string]hashicli.CommandFactory {
 		"agent": func() (hashicli.Command, error) {
 			return agent.Command{Ctx: ctx, Stderr: os.Stderr, Getenv: os.Getenv}, nil
 		},
+		"agent convert": func() (hashicli.Command, error) {
+			return agent.Convert{Stdout: os.Stdout, Stderr: os.Stderr}, nil
+		},
+		"agent generate-config": func() (hashicli.Command, error) {
+			return agent.GenerateConfig{Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}, nil
+		},
+		"agent status": func() (hashicli.Command, error) {
+			return agent.Status{Ctx: ctx, Stdout: os.Stdout, Stderr: os.Stderr}, nil
+		},
+		"agent validate": func() (hashicli.Command, error) {
+			return agent.Validate{Stdout: os.Stdout, Stderr: os.Stderr}, nil
+		},
 	}
 }

@@ -11,9 +11,11 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/novatech/securevault/agent/admin"
 	"github.com/novatech/securevault/agent/auth"
 	"github.com/novatech/securevault/agent/config"
 	"github.com/novatech/securevault/agent/lease"
+	"github.com/novatech/securevault/agent/systemd"
 	"github.com/novatech/securevault/internal/vault"
 	"github.com/novatech/securevault/sink"
 )
@@ -30,6 +32,9 @@ type Agent struct {
 	outputs   []*output
 	tokens    []sink.File // that the token is written to
 	announcer *announcer
+	service   *systemd.Manager // the one that started the agent, or nobody
+	admin     *admin.Server    // nil for nobody to answer to
+	view      *view            // what admin sees; nil without it
 	pidFile   string
 	file      *config.File      // the configuration in force
 	reloads   chan *config.File // capacity one: the configuration to come
@@ -56,6 +61,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer a.removePIDFile()
+	if err := a.listen(); err != nil {
+		return err
+	}
 	stages, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	if a.deadline > 0 {
@@ -67,7 +75,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return a.leases.Run(running) })
 	group.Go(func() error { return a.announcer.Run(running) })
 	group.Go(func() error { return a.supply(running) })
+	group.Go(func() error { return a.answer(running) })
+	group.Go(func() error { return a.service.Watch(running, a.untold) })
 	err := a.verdict(ctx, group.Wait())
+	a.untold(a.service.Stopping())
 	if err == nil && a.keeps(ctx) {
 		return nil
 	}
@@ -80,7 +91,7 @@ var errOverdue = errors.New("the time is up")
 // verdict turns the error that ended the stages into that of the run.
 func (a *Agent) verdict(ctx context.Context, err error) error {
 	switch {
-	case ctx.Err() != nil, errors.Is(err, errDone):
+	case ctx.Err() != nil, errors.Is(err, errDone), errors.Is(err, admin.ErrQuit):
 		return nil //nolint:nilerr // it ended as asked
 	case errors.Is(err, errOverdue):
 		return fmt.Errorf("%w after %s: %w", errOverdue, a.deadline, a.obstacle())
@@ -110,7 +121,7 @@ func (a *Agent) revoke(ctx context.Context) error {
 // is issued, and clears away what a killed run left.
 func (a *Agent) prepare() error {
 	files := a.files()
-	if err := check(files); err != nil {
+	if err := checkDestinations(a.tokens, a.outputs); err != nil {
 		return failure{ExitSink, err}
 	}
 	sink.Sweep(time.Now(), files...)
@@ -123,11 +134,19 @@ func (a *Agent) prepare() error {
 	return nil
 }
 
-// check returns what would keep any of the files from being written.
-func check(files []sink.File) error {
+// checkDestinations returns what would keep any of the files from being
+// written.
+func checkDestinations(tokens []sink.File, outputs []*output) error {
 	var errs []error
-	for _, file := range files {
+	for _, file := range tokens {
 		errs = append(errs, file.Check())
+	}
+	for _, o := range outputs {
+		if o.folder != nil {
+			errs = append(errs, o.folder.Check())
+			continue
+		}
+		errs = append(errs, o.file.Check())
 	}
 	return errors.Join(errs...)
 }
@@ -135,7 +154,9 @@ func check(files []sink.File) error {
 func (a *Agent) files() []sink.File {
 	files := append([]sink.File(nil), a.tokens...)
 	for _, o := range a.outputs {
-		files = append(files, o.file)
+		if o.folder == nil {
+			files = append(files, o.file)
+		}
 	}
 	return files
 }
@@ -160,7 +181,7 @@ func (a *Agent) supply(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		retryAt := a.pass(time.Now())
+		retryAt := a.pass(ctx, time.Now())
 		if err := a.progress(); err != nil {
 			return err
 		}
@@ -172,9 +193,12 @@ func (a *Agent) supply(ctx context.Context) error {
 			a.leases.SetToken(a.keeper.Token())
 		case file := <-a.reloads:
 			a.reconfigure(file)
+		case <-a.service.Pulse():
 		case <-a.leases.Changed():
 		case versions := <-a.announcer.Told():
 			a.leases.Published(versions)
+		case question := <-a.view.asked():
+			question()
 		case <-timer.C:
 		}
 	}
@@ -196,7 +220,7 @@ func (a *Agent) writeTokens(now time.Time) {
 		return
 	}
 	for _, file := range a.tokens {
-		if _, err := file.Write([]byte(token.Value.Reveal())); err != nil {
+		if _, err := file.Write([]byte(token.Delivery().Reveal())); err != nil {
 			a.tokensRetryAt = now.Add(retryDelay)
 			a.log.Error("writing the token failed", zap.Duration("retry", retryDelay), zap.Error(err))
 			return
@@ -218,10 +242,18 @@ func (a *Agent) progress() error {
 	a.leases.Settle()
 	a.log.Info("everything is rendered", zap.Int("templates", len(a.outputs)))
 	a.settle()
+	a.untold(a.service.Ready(fmt.Sprintf("%d secrets in %d files", len(a.wanted), len(a.outputs))))
 	if a.once {
 		return errDone
 	}
 	return nil
+}
+
+// untold logs that the service manager could not be told something.
+func (a *Agent) untold(err error) {
+	if err != nil {
+		a.log.Warn("telling the service manager failed", zap.Error(err))
+	}
 }
 
 // complete reports whether all outputs are published and told of.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
+	logged "go.uber.org/zap/zaptest/observer"
 
 	"github.com/novatech/securevault/agent/config"
 	"github.com/novatech/securevault/agent/state"
@@ -27,7 +28,7 @@ type rig struct {
 	*testing.T
 	dir    string
 	server *vaulttest.Server
-	logs   *observer.ObservedLogs
+	logs   *logged.ObservedLogs
 	agent  *Agent
 	stop   context.CancelFunc
 	done   chan error
@@ -102,8 +103,11 @@ func (r *rig) launch(text string, opts Options) {
 
 func (r *rig) build(text string, opts Options) *Agent {
 	r.Helper()
+	if opts.State != nil {
+		text = "state { path = \"DIR/state\" }\n" + text
+	}
 	file := r.load(text)
-	core, logs := observer.New(zap.DebugLevel)
+	core, logs := logged.New(zap.DebugLevel)
 	r.logs, opts.Log, opts.Transport = logs, zap.New(core), r.server.Transport()
 	opts.Address = vaulttest.Address
 	if opts.Getenv == nil {
@@ -113,6 +117,7 @@ func (r *rig) build(text string, opts Options) *Agent {
 	if err != nil {
 		r.Fatal(err)
 	}
+	r.agent = a
 	return a
 }
 
@@ -628,6 +633,165 @@ func TestAReloadedTemplateThatFailsLeavesFileAndLease(t *testing.T) {
 		r.at(60 * time.Second)
 		r.expect("file", r.read("db"), "v-app-1:password-1")
 		r.expect("live leases", len(r.server.Live()), 1)
+		r.expect("end", r.end(), nil)
+	})
+}
+
+func TestACheckMustPassBeforeTheFileChanges(t *testing.T) {
+	within(t, func(r *rig) {
+		r.write("verdict", "")
+		checked := strings.Replace(pair("db"), "}\n", "  check = \". DIR/verdict; grep -q password $SECUREVAULT_STAGED_FILE\"\n}\n", 1)
+		r.launch(approle+checked, Options{})
+		r.expect("file", r.read("db"), "v-app-1:password-1")
+
+		r.write("verdict", "exit 1\n")
+		r.at(245 * time.Second)
+		r.expect("file while the check fails", r.read("db"), "v-app-1:password-1")
+		r.expect("credentials", r.server.Issued(creds), 2)
+		r.expect("live leases", len(r.server.Live()), 2)
+		r.write("verdict", "")
+		r.at(256 * time.Second)
+		r.expect("file once the check passes", r.read("db"), "v-app-2:password-2")
+		r.expect("credentials", r.server.Issued(creds), 2)
+		r.expect("end", r.end(), nil)
+	})
+}
+
+func TestAFailingCheckOfAOneShotRunHasItsOwnExitCode(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+strings.Replace(pair("db"), "}\n", "  check = \"false\"\n}\n", 1), Options{Once: true, Deadline: time.Minute})
+		r.expect("exit code", ExitCode(<-r.done), ExitNotify)
+		r.expect("file", r.read("db"), "")
+		r.expect("live leases", len(r.server.Live()), 0)
+	})
+}
+
+func TestFilesThatATemplateWritesOnTheSideSwitchWithIt(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+`
+template {
+  contents    = "{{ with secret \"database/creds/app\" }}{{ .Data.username }}{{ .Data.password | writeToFile \"DIR/side/password\" \"\" \"\" \"0640\" }}{{ end }}"
+  destination = "DIR/user"
+}`, Options{})
+		r.expect("destination", r.read("user"), "v-app-1")
+		r.expect("side", r.read("side/password"), "password-1")
+		info, err := os.Stat(r.path("side/password"))
+		if err != nil || info.Mode().Perm() != 0o640 {
+			t.Errorf("mode of the file on the side = %v, %v", info.Mode(), err)
+		}
+		r.at(240 * time.Second)
+		r.expect("destination", r.read("user"), "v-app-2")
+		r.expect("side", r.read("side/password"), "password-2")
+		r.expect("end", r.end(), nil)
+	})
+}
+
+func TestTwoTemplatesCannotWriteOneFile(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+pair("db")+`
+template {
+  contents    = "{{ \"x\" | writeToFile \"DIR/db\" \"\" \"\" \"0600\" }}"
+  destination = "DIR/other"
+}`, Options{Once: true, Deadline: time.Minute})
+		err := <-r.done
+		r.expect("exit code", ExitCode(err), ExitTemplate)
+		if !strings.Contains(err.Error(), "give each its own") {
+			t.Error(err)
+		}
+	})
+}
+
+func TestASecretIsWrittenWithoutATemplate(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+`
+template {
+  secret      = "database/creds/app"
+  format      = "env"
+  destination = "DIR/app.env"
+}`, Options{})
+		if got := r.read("app.env"); !strings.Contains(got, "PASSWORD=") || !strings.Contains(got, "password-1") {
+			t.Errorf("file = %q", got)
+		}
+		r.expect("end", r.end(), nil)
+	})
+}
+
+func TestTheServiceManagerIsToldWhatHappens(t *testing.T) {
+	// Outside of a bubble: a socket is no part of one.
+	socket := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: socket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	r := &rig{T: t, dir: t.TempDir(), server: vaulttest.New(), start: time.Now()}
+	r.server.Role(creds, vaulttest.Role{TTL: time.Hour})
+	environment := map[string]string{"NOTIFY_SOCKET": socket, "VAULT_TOKEN": vaulttest.RootToken}
+	a := r.build(pair("db"), Options{Getenv: func(name string) string { return environment[name] }})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	receive := func() string {
+		message := make([]byte, 1000)
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		n, err := conn.Read(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(message[:n])
+	}
+	if got := receive(); !strings.HasPrefix(got, "READY=1\nSTATUS=1 secret") || r.read("db") == "" {
+		t.Errorf("first message = %q, file = %q", got, r.read("db"))
+	}
+	cancel()
+	if got := receive(); got != "STOPPING=1" {
+		t.Errorf("last message = %q", got)
+	}
+	r.expect("end", <-done, nil)
+}
+
+func TestAnEnvFileHoldsTheVariablesOfItsTemplates(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+`
+env_file {
+  destination = "DIR/app.env"
+  env_template "DB_USER" { contents = "{{ with secret \"database/creds/app\" }}{{ .Data.username }}{{ end }}" }
+  env_template "DB_PASSWORD" { contents = "{{ with secret \"database/creds/app\" }}{{ .Data.password }}{{ end }}" }
+}`, Options{})
+		r.expect("file", r.read("app.env"), "DB_USER=\"v-app-1\"\nDB_PASSWORD=\"password-1\"\n")
+		r.expect("credentials", r.server.Issued(creds), 1)
+		r.at(240 * time.Second)
+		r.expect("file", r.read("app.env"), "DB_USER=\"v-app-2\"\nDB_PASSWORD=\"password-2\"\n")
+		r.expect("end", r.end(), nil)
+	})
+}
+
+func TestTheFilesOfAGroupSwitchAtOnce(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+`
+group "db" {
+  directory = "DIR/db"
+  template {
+    destination = "user"
+    contents    = "{{ with secret \"database/creds/app\" }}{{ .Data.username }}{{ end }}"
+  }
+  template {
+    destination = "password"
+    contents    = "{{ with secret \"database/creds/app\" }}{{ .Data.password }}{{ end }}"
+    perms       = "0640"
+  }
+  check = "grep -q password- $SECUREVAULT_STAGED_FILE || grep -q v-app- $SECUREVAULT_STAGED_FILE"
+}`, Options{})
+		r.expect("user", r.read("db/user"), "v-app-1")
+		r.expect("password", r.read("db/password"), "password-1")
+		first, err := os.Readlink(r.path("db/..data"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.at(240 * time.Second)
+		r.expect("user", r.read("db/user"), "v-app-2")
+		r.expect("password", r.read("db/password"), "password-2")
+		r.expect("the generation before", r.read(filepath.Join("db", first, "user")), "v-app-1")
 		r.expect("end", r.end(), nil)
 	})
 }

@@ -35,6 +35,7 @@ type announcer struct {
 	waiting []announcement
 	busy    bool
 	err     error // of the last round of hooks
+	failed  int   // hooks that have failed, since the start
 }
 
 func newAnnouncer(log *zap.Logger) *announcer {
@@ -99,7 +100,7 @@ func (n *announcer) Run(ctx context.Context) error {
 			delay = n.policy.Backoff(vault.Later, failures, 0)
 		}
 		retry.Reset(delay)
-		n.finish(len(left) > 0, err)
+		n.finish(len(left) > 0, err, len(failed))
 		select {
 		case n.told <- versions:
 		case <-ctx.Done():
@@ -116,10 +117,11 @@ func (n *announcer) take() []announcement {
 	return taken
 }
 
-func (n *announcer) finish(busy bool, err error) {
+func (n *announcer) finish(busy bool, err error, failed int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.busy, n.err = busy, err
+	n.failed += failed
 }
 
 // call runs every hook once for all announcements together. It returns those

@@ -1,21 +1,20 @@
 package agent
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/novatech/securevault/agent/auth"
 	"github.com/novatech/securevault/agent/config"
 	"github.com/novatech/securevault/agent/lease"
-	"github.com/novatech/securevault/agent/notify"
 	"github.com/novatech/securevault/agent/schedule"
 	"github.com/novatech/securevault/agent/state"
+	"github.com/novatech/securevault/agent/systemd"
 	"github.com/novatech/securevault/internal/vault"
 	"github.com/novatech/securevault/sink"
 	"github.com/novatech/securevault/templates"
@@ -61,9 +60,6 @@ func New(file *config.File, opts Options) (*Agent, error) {
 	leases := lease.Config{Server: client, Log: opts.Log, Connections: file.TemplateConfig.MaxConnectionsPerHost}
 	if opts.State != nil {
 		leases.Journal = opts.State
-		if !file.Has("revoke_on_exit") {
-			a.revokeOnExit = false // the next start adopts what this one holds
-		}
 	}
 	if file.TemplateConfig.ExitOnRetryFailure {
 		a.retries = file.Vault.Retry.Limit()
@@ -75,6 +71,12 @@ func New(file *config.File, opts Options) (*Agent, error) {
 	if a.leases, err = lease.New(leases); err != nil {
 		return nil, failure{ExitInternal, err}
 	}
+	if err := a.serve(file, client); err != nil {
+		return nil, err
+	}
+	if a.service, err = systemd.New(opts.Getenv); err != nil {
+		return nil, failure{ExitConfig, err}
+	}
 	return a, a.addOutputs(file)
 }
 
@@ -83,23 +85,40 @@ func (a *Agent) addOutputs(file *config.File) error {
 	if file.AutoAuth != nil {
 		for _, s := range file.AutoAuth.Sinks {
 			a.tokens = append(a.tokens, sink.File{
-				Path: s.File.Path, Mode: s.File.Mode.FileMode(), Owner: string(s.File.Owner), Group: string(s.File.Group), CreateDirs: true,
+				Path: s.File.Path, Mode: s.File.Mode.FileMode(), Owner: string(s.File.Owner), Group: string(s.File.Group), CreateDirs: true, InPlace: s.File.InPlace,
 			})
 		}
 	}
+	var err error
+	a.outputs, err = newOutputs(file)
+	return err
+}
+
+// newOutputs returns what a configuration has rendered. The error names
+// everything that is wrong.
+func newOutputs(file *config.File) ([]*output, error) {
+	var outputs []*output
 	var errs []error
-	for _, t := range file.Templates {
-		o, err := newOutput(file, t)
+	add := func(o *output, err error) {
 		if err != nil {
 			errs = append(errs, err)
-			continue
+			return
 		}
-		a.outputs = append(a.outputs, o)
+		outputs = append(outputs, o)
+	}
+	for _, t := range file.Templates {
+		add(newOutput(file, t))
+	}
+	for _, g := range file.Groups {
+		add(newFolder(file, g))
+	}
+	for _, e := range file.EnvFiles {
+		add(newEnvFile(file, e))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return failure{ExitTemplate, err}
+		return nil, failure{ExitTemplate, err}
 	}
-	return nil
+	return outputs, nil
 }
 
 // clientConfig says how to reach the server: the command line before the
@@ -134,54 +153,12 @@ func clientConfig(file *config.File, opts Options) vault.Config {
 	return cfg
 }
 
-// newKeeper returns the keeper for the configured method or, without one, for
-// the token of the environment.
-func newKeeper(autoAuth *config.AutoAuth, client *vault.Client, opts Options) (*auth.Keeper, error) {
-	cfg := auth.Config{Server: client, Log: opts.Log}
-	if opts.State != nil {
-		cfg.Journal = opts.State
-	}
-	if autoAuth == nil {
-		token := opts.Getenv("SECUREVAULT_TOKEN")
-		if token == "" {
-			token = opts.Getenv("VAULT_TOKEN")
-		}
-		if token == "" {
-			return nil, failure{ExitAuth, errors.New("there is no auto_auth stanza and VAULT_TOKEN is not set; add one or set the other")}
-		}
-		cfg.Method = auth.NewToken(vault.Sensitive(token))
-		return auth.New(cfg), nil
-	}
-	m := autoAuth.Method
-	mount := m.MountPath
-	if mount == "" {
-		mount = "auth/" + m.Type
-	}
-	switch {
-	case m.AppRole != nil:
-		cfg.Method = auth.NewAppRole(mount, m.AppRole.RoleIDFilePath, m.AppRole.SecretIDFilePath, m.AppRole.RemoveSecretID)
-	case m.TokenFile != nil:
-		cfg.Method = auth.NewTokenFile(m.TokenFile.Path)
-	default:
-		return nil, failure{ExitConfig, fmt.Errorf("%s: the method %q is not supported", m.At, m.Type)}
-	}
-	cfg.ExitOnErr = m.ExitOnErr
-	cfg.Policy = schedule.Policy{Floor: time.Duration(m.MinBackoff), Ceiling: time.Duration(m.MaxBackoff)}
-	return auth.New(cfg), nil
-}
-
 func newOutput(file *config.File, t config.Template) (*output, error) {
-	name := t.Source
-	if name == "" {
-		name = t.Where("contents").String() + ": contents"
+	tmpl, err := newTemplate(t.Text, t.Origin)
+	if err != nil {
+		return nil, err
 	}
-	tmpl, err := templates.New(templates.Config{
-		Name: name, Source: t.Source, Contents: t.Contents, LeftDelim: t.LeftDelimiter, RightDelim: t.RightDelimiter,
-		ErrOnMissingKey: t.ErrorOnMissing, Denylist: t.FunctionDenylist, Sandbox: t.SandboxPath,
-	})
-	if t.Source != "" && errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%s: %w; check the path of source", t.Where("source"), err)
-	}
+	hooks, err := newHooks(hooked(t), file.Notify)
 	if err != nil {
 		return nil, err
 	}
@@ -189,11 +166,13 @@ func newOutput(file *config.File, t config.Template) (*output, error) {
 		template: tmpl,
 		file: sink.File{
 			Path: t.Destination, Mode: t.Mode.FileMode(), Owner: string(t.Owner), Group: string(t.Group),
-			CreateDirs: t.CreateDestDirs, Backup: t.Backup,
+			CreateDirs: t.CreateDestDirs, Backup: t.Backup, InPlace: t.InPlace,
 		},
-		hooks:  hooks(file, t),
-		policy: leasePolicy(file, t),
-		fatal:  t.Has("error_fatal") && t.ErrorFatal,
+		hooks:    hooks,
+		checks:   newChecks(t.Reaction),
+		policy:   leasePolicy(file, t),
+		fatal:    t.Has("error_fatal") && t.ErrorFatal,
+		maxStale: time.Duration(cmp.Or(t.MaxStale, file.Lease.MaxStale)),
 	}, nil
 }
 
@@ -213,22 +192,25 @@ func leasePolicy(file *config.File, t config.Template) schedule.Policy {
 	if t.Has("overlap") {
 		p.Overlap = time.Duration(t.Overlap)
 	}
+	if t.Has("refresh_interval") {
+		p.Static = time.Duration(t.RefreshInterval)
+	}
 	return p.WithDefaults()
 }
 
-// hooks returns whom a change of a template is told to, in order: its own
-// command, its notifications, then those of every template.
-func hooks(file *config.File, t config.Template) []notify.Notifier {
-	var out []notify.Notifier
-	if command, timeout := t.Hook(); !command.IsZero() {
-		out = append(out, notify.Command{Args: command.Args, Line: command.Line, Timeout: time.Duration(timeout)})
+// newTemplate makes what is rendered: a template, or a secret written out in a
+// format.
+func newTemplate(t config.Text, o config.Origin) (*templates.Template, error) {
+	if t.Secret != "" {
+		name := o.Where("secret").String() + ": secret"
+		return templates.NewFormat(templates.FormatConfig{Name: name, Format: templates.Format(t.Format), Secrets: []string{t.Secret}})
 	}
-	for _, n := range append(t.Notify, file.Notify...) {
-		if n.Type == "command" {
-			out = append(out, notify.Command{Args: n.Command.Args, Line: n.Command.Line, Timeout: time.Duration(n.Timeout)})
-			continue
-		}
-		out = append(out, notify.Signal{Signal: syscall.Signal(n.Signal), PID: n.PID, PIDFile: n.PIDFile, Process: n.Process})
+	tmpl, err := templates.New(templates.Config{
+		Name: o.Where("contents").String() + ": contents", Source: t.Source, Contents: t.Contents, LeftDelim: t.LeftDelimiter, RightDelim: t.RightDelimiter,
+		ErrOnMissingKey: t.ErrorOnMissing, Denylist: t.FunctionDenylist, Sandbox: t.SandboxPath,
+	})
+	if t.Source != "" && errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s: %w; check the path of source", o.Where("source"), err)
 	}
-	return out
+	return tmpl, err
 }

@@ -121,10 +121,17 @@ func (c Command) run(args []string) error {
 	for _, warning := range file.Warnings {
 		log.Warn("configuration", zap.Stringer("warning", warning))
 	}
-	a, err := New(file, Options{
+	opts := Options{
 		Log: log, Getenv: c.Getenv, Once: f.exitAfterAuth, Deadline: f.timeout, Address: f.address,
 		Settled: rest,
-	})
+	}
+	if opts.State, err = openState(file, clientConfig(file, opts), c.Getenv, log); err != nil {
+		return err
+	}
+	if opts.State != nil {
+		defer func() { _ = opts.State.Close() }()
+	}
+	a, err := New(file, opts)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/novatech/securevault/agent/check"
 	"github.com/novatech/securevault/agent/lease"
 	"github.com/novatech/securevault/agent/notify"
 	"github.com/novatech/securevault/agent/schedule"
@@ -27,21 +29,28 @@ const (
 
 // output is one template on its way to its file.
 type output struct {
-	template *templates.Template
-	file     sink.File
+	template renderer
+	file     sink.File   // where the output goes …
+	folder   *sink.Group // … or the folder, file.Path, whose files change all at once
 	hooks    []notify.Notifier
+	checks   []check.Check // that new content must pass
 	policy   schedule.Policy
-	fatal    bool // an error of evaluation ends the agent
+	fatal    bool          // an error of evaluation ends the agent
+	maxStale time.Duration // how old its secrets may be for the agent to be ready; 0 for no limit
 
-	wants     []vault.Want          // of the last evaluation
-	versions  map[vault.Want]uint64 // want → version seen by the last evaluation
-	passes    int                   // evaluations in a row that left something pending
-	content   []byte                // rendered and not published yet, else nil
-	pending   bool                  // some want has no secret yet
-	published bool                  // the file holds the last evaluation that was complete
-	live      []vault.Want          // whose secrets are in the file
-	err       error                 // of the last evaluation or publication
-	retryAt   time.Time             // when to try again after err
+	wants      []vault.Want          // of the last evaluation
+	versions   map[vault.Want]uint64 // want → version seen by the last evaluation
+	passes     int                   // evaluations in a row that left something pending
+	content    []byte                // rendered and not published yet, else nil
+	effects    []*templates.Effect   // files that the evaluation writes besides, not published yet
+	sidePaths  []string              // of the effects of the last evaluation
+	pending    bool                  // some want has no secret yet
+	changed    time.Time             // when the bytes of the file were last
+	generation uint64                // of the newest secret in the file
+	published  bool                  // the file holds the last evaluation that was complete
+	live       []vault.Want          // whose secrets are in the file
+	err        error                 // of the last evaluation or publication
+	retryAt    time.Time             // when to try again after err
 }
 
 // stale reports whether an evaluation would see anything new.
@@ -73,15 +82,69 @@ func (o *output) evaluate(snapshot *lease.Snapshot, now time.Time) {
 		o.fail(ExitTemplate, err, now)
 		return
 	}
-	o.wants, o.content, o.err = result.Wants, nil, nil
+	o.wants, o.content, o.effects, o.err = result.Wants, nil, nil, nil
 	if o.pending = len(result.Pending) > 0; !o.pending {
 		o.passes = 0
 		o.content = append([]byte{}, result.Output...) // an empty file is something to publish
+		o.effects, o.sidePaths = result.Effects, nil
+		for _, effect := range result.Effects {
+			o.sidePaths = append(o.sidePaths, effect.Path)
+		}
 	}
 	o.versions = make(map[vault.Want]uint64, len(o.wants))
 	for _, w := range o.wants {
 		o.versions[w] = snapshot.Item(w).Version
 	}
+}
+
+// stage writes new content beside its destination.
+func (o *output) stage() ([]stagedFile, error) {
+	if o.folder != nil {
+		staged, err := o.stageFolder()
+		return []stagedFile{{staged, o}}, err
+	}
+	files := append([]sink.File{o.file}, o.side()...)
+	var all []stagedFile
+	for i, content := range o.contents() {
+		staged, err := files[i].Stage(content)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, stagedFile{staged, o})
+	}
+	return all, nil
+}
+
+// side returns the files that the template writes besides its destination.
+func (o *output) side() []sink.File {
+	var files []sink.File
+	for _, e := range o.effects {
+		files = append(files, sink.File{Path: e.Path, Mode: e.Mode, Owner: e.Owner, Group: e.Group, CreateDirs: true})
+	}
+	return files
+}
+
+// contents returns what is to be published: first that of the destination,
+// then those of the files on the side.
+func (o *output) contents() [][]byte {
+	contents := [][]byte{o.content}
+	for _, e := range o.effects {
+		contents = append(contents, e.Content)
+	}
+	return contents
+}
+
+// clash returns the output that writes a file which this one writes as well,
+// nil if there is none.
+func (o *output) clash(all []*output) *output {
+	for _, other := range all {
+		for _, path := range o.sidePaths {
+			if other != o && slices.Contains(other.sidePaths, path) || path == other.file.Path && o.folder == nil {
+				return other
+			}
+		}
+	}
+	return nil
 }
 
 // refused reports whether the output waits for a secret that cannot be had.
@@ -97,14 +160,14 @@ func (o *output) fail(code int, err error, now time.Time) {
 	if o.versions == nil {
 		o.versions = map[vault.Want]uint64{}
 	}
-	o.content = nil
+	o.content, o.effects = nil, nil
 	o.err, o.retryAt = failure{code, err}, now.Add(retryDelay)
 }
 
 // pass evaluates what has changed, says what is wanted, and publishes what is
 // complete. It returns when to come back though nothing has changed, zero for
 // never.
-func (a *Agent) pass(now time.Time) (retryAt time.Time) {
+func (a *Agent) pass(ctx context.Context, now time.Time) (retryAt time.Time) {
 	a.writeTokens(now)
 	snapshot := a.leases.Snapshot()
 	for _, o := range a.outputs {
@@ -113,13 +176,16 @@ func (a *Agent) pass(now time.Time) (retryAt time.Time) {
 		}
 		before := o.err
 		o.evaluate(snapshot, now)
+		if other := o.clash(a.outputs); o.err == nil && other != nil {
+			o.fail(ExitTemplate, fmt.Errorf("evaluating %s: it writes a file that %s writes as well; give each its own", o.template.Name(), other.template.Name()), now)
+		}
 		if o.err != nil && before == nil {
 			a.log.Error("evaluating a template failed", zap.String("template", o.template.Name()), zap.Error(o.err))
 		}
 	}
 	a.order()
 	if a.keeper.Token().Epoch > 0 { // before, nothing says that the agent may be here at all
-		a.publish(snapshot, now)
+		a.publish(ctx, snapshot, now)
 	}
 	retryAt = a.tokensRetryAt
 	for _, o := range a.outputs {
@@ -133,11 +199,10 @@ func (a *Agent) pass(now time.Time) (retryAt time.Time) {
 // wantSet is what was asked of the lease manager last.
 type wantSet map[vault.Want]schedule.Policy
 
-// add merges one more user of a want: whoever wants it fresher decides.
+// add merges one more user of a want.
 func (s wantSet) add(w vault.Want, p schedule.Policy) {
 	if other, ok := s[w]; ok {
-		p.RenewAt = min(p.RenewAt, other.RenewAt)
-		p.Overlap = max(p.Overlap, other.Overlap)
+		p = p.Merge(other)
 	}
 	s[w] = p
 }

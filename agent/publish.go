@@ -1,13 +1,16 @@
 package agent
 
 import (
+	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/novatech/securevault/agent/check"
 	"github.com/novatech/securevault/agent/lease"
 	"github.com/novatech/securevault/agent/notify"
 	"github.com/novatech/securevault/internal/vault"
@@ -22,14 +25,21 @@ const stagers = 16
 type switching struct {
 	members []*output
 	fresh   []*output // those of the members that have something to publish
-	staged  []*sink.Staged
+	staged  []stagedFile
 	err     error
+}
+
+// stagedFile is new content for one file of an output: its destination, or
+// one that its template writes on the side.
+type stagedFile struct {
+	*sink.Staged
+	output *output
 }
 
 // publish switches every group of outputs that is complete, and has the
 // changes announced. Outputs that share a secret are one group: their files
 // switch together or not at all.
-func (a *Agent) publish(snapshot *lease.Snapshot, now time.Time) {
+func (a *Agent) publish(ctx context.Context, snapshot *lease.Snapshot, now time.Time) {
 	var due []*switching
 	for _, members := range a.groups() {
 		members = usable(members, snapshot)
@@ -42,21 +52,23 @@ func (a *Agent) publish(snapshot *lease.Snapshot, now time.Time) {
 	work.SetLimit(stagers)
 	for _, s := range due {
 		work.Go(func() error {
-			s.stage()
+			s.stage(ctx)
 			return nil
 		})
 	}
 	_ = work.Wait()
 	staged := make([][]*sink.Staged, len(due))
 	for i, s := range due {
-		staged[i] = s.staged
+		for _, file := range s.staged {
+			staged[i] = append(staged[i], file.Staged)
+		}
 	}
 	for i, err := range sink.PublishGroups(staged) {
 		if err = errors.Join(due[i].err, err); err != nil {
 			a.sinkFailed(due[i].fresh, err, now)
 			continue
 		}
-		a.announcer.Tell(a.published(due[i]))
+		a.announcer.Tell(a.published(due[i], now))
 	}
 }
 
@@ -76,54 +88,117 @@ func usable(members []*output, snapshot *lease.Snapshot) []*output {
 	return out
 }
 
-// stage writes the files of a group beside their destinations; none if one
-// of them fails.
-func (s *switching) stage() {
+// stage writes the files of a group beside their destinations, and has them
+// checked; none stays if one fails.
+func (s *switching) stage(ctx context.Context) {
 	for _, o := range s.fresh {
-		staged, err := o.file.Stage(o.content)
+		staged, err := o.stage()
 		if err != nil {
-			for _, other := range s.staged {
-				other.Discard()
-			}
-			s.staged, s.err = nil, err
+			s.staged = append(s.staged, staged...)
+			s.discard(failure{ExitSink, err})
 			return
 		}
-		s.staged = append(s.staged, staged)
+		s.staged = append(s.staged, staged...)
 	}
+	if err := s.check(ctx); err != nil {
+		s.discard(failure{ExitNotify, err})
+	}
+}
+
+func (s *switching) discard(err error) {
+	for _, staged := range s.staged {
+		if staged.Staged != nil {
+			staged.Discard()
+		}
+	}
+	s.staged, s.err = nil, err
+}
+
+// check runs the checks of all outputs with new content, each with all the
+// files of the group.
+func (s *switching) check(ctx context.Context) error {
+	var files []check.Staged
+	changed := make(map[*output]bool)
+	for _, staged := range s.staged {
+		files = append(files, staged.lies()...)
+		changed[staged.output] = changed[staged.output] || staged.Changed()
+	}
+	for _, o := range s.fresh {
+		if !changed[o] {
+			continue
+		}
+		for _, c := range o.checks {
+			if err := c.Run(ctx, files...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lies tells where the new content is until it is published.
+func (s stagedFile) lies() []check.Staged {
+	group := s.output.folder
+	if group == nil {
+		return []check.Staged{{Destination: s.Destination(), Path: s.Path()}}
+	}
+	var files []check.Staged
+	for _, m := range group.Files {
+		files = append(files, check.Staged{Destination: filepath.Join(group.Directory, m.Name), Path: filepath.Join(s.Path(), m.Name)})
+	}
+	return files
 }
 
 // sinkFailed records that a group could not be published: each of its outputs
 // is evaluated and tried again.
 func (a *Agent) sinkFailed(fresh []*output, err error, now time.Time) {
 	a.log.Error("publishing failed", zap.Duration("retry", retryDelay), zap.Error(err))
+	code := ExitSink
+	if f, ok := errors.AsType[failure](err); ok {
+		code = f.code
+	}
 	for _, o := range fresh {
-		o.fail(ExitSink, err, now)
+		o.fail(code, err, now)
 	}
 }
 
 // published records that the files of a group were switched, and returns what
 // the app and the lease manager have to know of it.
-func (a *Agent) published(s *switching) announcement {
+func (a *Agent) published(s *switching, now time.Time) announcement {
 	what := announcement{versions: make(map[vault.Want]uint64)}
 	var generation uint64
 	for _, o := range s.members {
 		for w, version := range o.versions {
 			what.versions[w] = version
-			generation = max(generation, version)
 		}
+		generation = max(generation, newest(o.versions))
 	}
-	for i, o := range s.fresh {
-		o.content, o.published, o.live = nil, true, o.wants
-		if !s.staged[i].Changed() {
+	for _, o := range s.fresh {
+		o.content, o.effects, o.published, o.live = nil, nil, true, o.wants
+		o.generation = newest(o.versions)
+	}
+	for _, staged := range s.staged {
+		if !staged.Changed() {
 			continue
 		}
-		event := notify.Event{Generation: generation, Changed: []string{o.file.Path}}
-		for _, hook := range o.hooks {
+		staged.output.changed = now
+		event := notify.Event{Generation: generation, Changed: staged.Paths()}
+		for _, hook := range staged.output.hooks {
 			what.calls = append(what.calls, notify.Call{Notifier: hook, Event: event})
 		}
-		a.log.Info("published", zap.String("destination", o.file.Path), zap.Uint64("generation", generation))
+		for _, path := range staged.Paths() {
+			a.log.Info("published", zap.String("destination", path), zap.Uint64("generation", generation))
+		}
 	}
 	return what
+}
+
+// newest returns the highest of the versions.
+func newest(versions map[vault.Want]uint64) (generation uint64) {
+	for _, version := range versions {
+		generation = max(generation, version)
+	}
+	return generation
 }
 
 // groups returns the outputs by the secrets they share, directly or through

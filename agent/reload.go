@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -29,9 +28,15 @@ func (a *Agent) Reload(file *config.File) {
 
 // reconfigure takes over the outputs of a new configuration.
 func (a *Agent) reconfigure(file *config.File) {
+	a.untold(a.service.Reloading())
 	next := &Agent{}
-	if err := errors.Join(next.addOutputs(file), check(next.files())); err != nil {
+	err := next.addOutputs(file)
+	if err == nil {
+		err = checkDestinations(next.tokens, next.outputs)
+	}
+	if err != nil {
 		a.log.Error(notReloaded, zap.Error(err))
+		a.untold(a.service.Ready("the old configuration is in force"))
 		return
 	}
 	if !config.Same(a.file.Vault, file.Vault) || !config.Same(a.file.AutoAuth, file.AutoAuth) {
@@ -53,6 +58,7 @@ func (o *output) follow(before []*output) {
 	for _, old := range before {
 		if old.file.Path == o.file.Path {
 			o.live, o.published = old.live, old.published
+			o.generation, o.changed = old.generation, old.changed
 		}
 	}
 }

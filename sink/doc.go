@@ -25,5 +25,15 @@
 //
 // What a killed run leaves behind is named so that [Sweep] knows it.
 //
+// Where one file is not the answer:
+//
+//   - With InPlace a file that is mounted by itself is written over, with what
+//     that costs: see inplace.go.
+//   - A [Group] is a folder whose files switch all at once, and back. It stages
+//     like a file, and is published with others.
+//   - [EnvFile] makes a file for systemd or a shell from variables, [Environ] the
+//     environment of a program, such as package exec below this one runs.
+//   - [Credentials] serves systemd's LoadCredential= over a socket.
+//
 // Start reading at [File.Stage].
 package sink

@@ -35,7 +35,7 @@ func hint(err error) string {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return "free some space; the file is as it was before"
 	case errors.Is(err, syscall.EBUSY):
-		return "it is a mount point, such as a single file mounted into a container: mount its folder instead"
+		return "it is a mount point, such as a single file mounted into a container: set in_place = true, or mount its folder instead"
 	case errors.Is(err, syscall.EROFS):
 		return "name a file on a file system that can be written to"
 	case errors.Is(err, syscall.EPERM):

@@ -25,6 +25,7 @@ type File struct {
 	Group      string      // a group by name or id; likewise
 	CreateDirs bool        // make the folders that are missing
 	Backup     bool        // keep what is replaced as NAME.bak
+	InPlace    bool        // write over the file there is, for one that is mounted by itself
 }
 
 // Check reports what would certainly keep the file from being written: an
@@ -53,9 +54,22 @@ func (f File) check() error {
 		if err := checkRegular(info); err != nil {
 			return err
 		}
+		if f.InPlace {
+			if err := unix.Access(target, unix.W_OK); err != nil {
+				return err
+			}
+			if !f.Backup {
+				return nil
+			}
+		}
 	}
-	folder := filepath.Dir(target)
-	for f.CreateDirs && missing(folder) && folder != filepath.Dir(folder) {
+	return checkWritable(filepath.Dir(target), f.CreateDirs)
+}
+
+// checkWritable reports whether files can be made in a folder, or the folder
+// itself where it is missing and may be made.
+func checkWritable(folder string, create bool) error {
+	for create && missing(folder) && folder != filepath.Dir(folder) {
 		folder = filepath.Dir(folder)
 	}
 	if err := checkFolder(folder); err != nil {

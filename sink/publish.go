@@ -36,11 +36,18 @@ func PublishGroups(groups [][]*Staged) []error {
 			}
 		}
 	}
+	for i, group := range groups {
+		for _, s := range group {
+			if err := s.end(true); err != nil {
+				errs[i] = errors.Join(errs[i], failed("publishing", s.path, err))
+			}
+		}
+	}
 	return errs
 }
 
-// replace renames the files of one group to their destinations, and reports
-// the folders that this changes.
+// replace switches the destinations of one group, and reports the folders that
+// this changes.
 func replace(staged []*Staged, changes func(folder string)) error {
 	for i, s := range staged {
 		if s.temp != "" {
@@ -50,21 +57,26 @@ func replace(staged []*Staged, changes func(folder string)) error {
 			for _, rest := range staged[i:] {
 				rest.Discard()
 			}
-			return failed("publishing", s.file.Path, err)
+			return failed("publishing", s.path, err)
 		}
 	}
 	return nil
 }
 
 func (s *Staged) publish() error {
-	if s.repair {
-		s.repair = false
-		return s.putRight()
+	for _, r := range s.repairs {
+		if err := r.do(); err != nil {
+			return err
+		}
 	}
-	if s.temp == "" {
+	s.repairs = nil
+	switch {
+	case s.over != nil:
+		return s.overwrite()
+	case s.temp == "":
 		return nil
 	}
-	if s.file.Backup {
+	if s.backup {
 		if err := backup(s.target); err != nil {
 			return fmt.Errorf("keeping the old file as a backup: %w", err)
 		}
@@ -76,16 +88,6 @@ func (s *Staged) publish() error {
 	return nil
 }
 
-// putRight sets mode and owner of the destination, whose content is right.
-func (s *Staged) putRight() error {
-	file, err := os.OpenFile(s.target, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = file.Close() }()
-	return give(file, s.owner, s.mode)
-}
-
 // backup gives the file at path a second name, NAME.bak, which replaces an
 // older one at once.
 func backup(path string) error {
@@ -95,7 +97,7 @@ func backup(path string) error {
 		return nil
 	}
 	if err == nil {
-		if err = os.Rename(temp, path+".bak"); err == nil {
+		if err = os.Rename(temp, path+backupSuffix); err == nil {
 			_ = os.Remove(temp) // rename leaves both names when they are one file already
 			return nil
 		}
@@ -120,6 +122,8 @@ func syncFolder(path string) error {
 }
 
 const (
+	backupSuffix = ".bak"
+
 	tempSuffix = ".tmp"
 	tempRandom = 8 // bytes
 )

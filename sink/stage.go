@@ -14,18 +14,36 @@ import (
 // Staged is content that waits beside its destination. End it with
 // [Staged.Commit], [Publish] or [Staged.Discard].
 type Staged struct {
-	file    File
-	target  string // the file itself, where the path is a link
-	temp    string // empty once published or discarded, or if nothing changed
-	repair  bool   // the content is there, its mode or owner is wrong
-	mode    fs.FileMode
-	owner   ids
-	changed bool
+	path    string                // of the destination, as the user wrote it
+	target  string                // what is replaced: the file itself, where the path is a link
+	temp    string                // what replaces it; empty once that is done, or if nothing changed
+	over    []byte                // what is to be written over it instead; nil likewise
+	backup  bool                  // keep what is replaced
+	repairs []repair              // of what has the right content already
+	changed []string              // the paths whose content is new
+	settle  func(kept bool) error // puts the surroundings in order; nil if there is nothing to do
+}
+
+// repair puts mode and owner of a file right.
+type repair struct {
+	path  string
+	mode  fs.FileMode
+	owner ids
+}
+
+func (r repair) do() error {
+	file, err := os.OpenFile(r.path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	return give(file, r.owner, r.mode)
 }
 
 // Stage writes content to a temporary file in the folder of the destination,
-// and to the disk. The destination stays as it is. Stage may be called for
-// different files at the same time, which spreads the cost of reaching the disk.
+// and to the disk; with InPlace it sets space aside and keeps the content. The
+// destination stays as it is. Stage may be called for different files at the
+// same time, which spreads the cost of reaching the disk.
 func (f File) Stage(content []byte) (*Staged, error) {
 	s, err := f.stage(content)
 	if err != nil {
@@ -43,20 +61,28 @@ func (f File) stage(content []byte) (*Staged, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Staged{file: f, target: target, mode: f.Mode, owner: wanted}
+	s := &Staged{path: f.Path, target: target, backup: f.Backup}
 	old, err := examine(target, content)
 	if err != nil {
 		return nil, err
 	}
-	if s.mode == 0 {
-		s.mode = DefaultMode
+	mode := f.Mode
+	if mode == 0 {
+		mode = DefaultMode
 		if old.exists {
-			s.mode = old.mode.Perm()
+			mode = old.mode.Perm()
 		}
 	}
+	stays := old.exists && (old.same || f.InPlace)
+	if stays {
+		s.repairs = old.repairs(target, mode, wanted)
+	}
 	if old.same {
-		s.repair = old.mode != s.mode || old.owner != wanted.or(old.owner)
 		return s, nil
+	}
+	s.changed = []string{f.Path}
+	if stays {
+		return s, s.reserve(content)
 	}
 	folder := filepath.Dir(target)
 	if f.CreateDirs {
@@ -67,8 +93,12 @@ func (f File) stage(content []byte) (*Staged, error) {
 	if err := checkFolder(folder); err != nil {
 		return nil, err
 	}
-	s.changed = true
-	return s, s.write(content, old)
+	temp := tempName(target)
+	if err := create(temp, content, mode, wanted, old.owner); err != nil {
+		return nil, err
+	}
+	s.temp = temp
+	return s, nil
 }
 
 // found is what is at a destination before it is written.
@@ -77,6 +107,14 @@ type found struct {
 	same   bool // its content is the new one already
 	mode   fs.FileMode
 	owner  ids
+}
+
+// repairs returns what has to be done for a file to have that mode and owner.
+func (f found) repairs(path string, mode fs.FileMode, wanted ids) []repair {
+	if f.mode == mode && f.owner == wanted.or(f.owner) {
+		return nil
+	}
+	return []repair{{path, mode, wanted}}
 }
 
 // examine compares the file at path with content. A file that we may not
@@ -111,10 +149,11 @@ func modeOf(info fs.FileInfo) fs.FileMode {
 	return info.Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
 }
 
-// write makes the temporary file. It is gone again if that fails.
-func (s *Staged) write(content []byte, old found) (err error) {
-	temp := tempName(s.target)
-	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+// create makes a file with its mode, owner and content, and has it reach the
+// disk. The ids in keep are taken where that is allowed and wanted says nothing
+// else. If anything fails the file is gone again.
+func create(path string, content []byte, mode fs.FileMode, wanted, keep ids) (err error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
@@ -123,37 +162,30 @@ func (s *Staged) write(content []byte, old found) (err error) {
 			err = closing
 		}
 		if err != nil {
-			s.temp = ""
-			_ = os.Remove(temp)
+			_ = os.Remove(path)
 		}
 	}()
-	if err := s.own(file, old); err != nil {
+	both := wanted.or(keep)
+	err = give(file, both, mode)
+	if err != nil && both != wanted {
+		err = give(file, wanted, mode)
+	}
+	if err != nil {
 		return err
 	}
 	if _, err := file.Write(content); err != nil {
 		return err
 	}
-	if err := file.Sync(); err != nil {
-		return err
-	}
-	s.temp = temp
-	return nil
-}
-
-// own sets owner and mode of the temporary file. The ids of the file that it
-// replaces are kept where that is allowed; only those asked for are a must.
-func (s *Staged) own(file *os.File, old found) error {
-	keep := s.owner.or(old.owner)
-	err := give(file, keep, s.mode)
-	if err != nil && keep != s.owner {
-		err = give(file, s.owner, s.mode)
-	}
-	return err
+	return file.Sync()
 }
 
 // Changed reports whether the content differs from what is at the
 // destination. If not, committing at most puts mode and owner right.
-func (s *Staged) Changed() bool { return s.changed }
+func (s *Staged) Changed() bool { return len(s.changed) > 0 }
+
+// Paths returns the paths whose content is new: the destination, or those of
+// the files of a [Group] that differ.
+func (s *Staged) Paths() []string { return s.changed }
 
 // Commit replaces the destination. See [Publish].
 func (s *Staged) Commit() error { return Publish(s) }
@@ -164,7 +196,19 @@ func (s *Staged) Discard() {
 	if s.temp != "" {
 		_ = os.Remove(s.temp)
 	}
-	s.temp, s.repair = "", false
+	s.temp, s.over, s.repairs = "", nil, nil
+	_ = s.end(false) // nothing has changed; what is left over is found by the next run
+}
+
+// end puts the surroundings in order, once, now that the staged content was
+// kept or not.
+func (s *Staged) end(kept bool) error {
+	settle := s.settle
+	if settle == nil {
+		return nil
+	}
+	s.settle = nil
+	return settle(kept)
 }
 
 // Write stages and commits content, and reports whether it was a change.

@@ -73,7 +73,7 @@ func TestMountPointIsExplained(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(path, syscall.MNT_DETACH) })
 	_, err := File{Path: path}.Write([]byte("new"))
-	wantError(t, err, path, "mount its folder instead")
+	wantError(t, err, path, "in_place = true", "mount its folder instead")
 	wantContent(t, path, "old")
 	wantNames(t, folder, "secret")
 }

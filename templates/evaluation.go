@@ -20,20 +20,41 @@ type evaluation struct {
 	pending []vault.Want
 	found   []*vault.Secret
 	given   map[vault.Want]*Secret // copies, nil for what is pending
-	steps   int
+	scratch Scratch
+	effects []*Effect
+	written map[string]*Effect // path → one of the effects
+
+	effectSize int // bytes written so far
+	steps      int
 }
 
 func newEvaluation(cfg Config, lookup Lookup) *evaluation {
-	return &evaluation{cfg: cfg, lookup: lookup, given: map[vault.Want]*Secret{}}
+	return &evaluation{
+		cfg: cfg, lookup: lookup, given: map[vault.Want]*Secret{}, scratch: Scratch{values: map[string]any{}}, written: map[string]*Effect{},
+	}
 }
 
-// functions returns what ownFunctions names.
-func (e *evaluation) functions() template.FuncMap {
+// functions returns what ownFunctions names, for a template and those that it
+// defines.
+func (e *evaluation) functions(root *template.Template) template.FuncMap {
 	return template.FuncMap{
-		"secret": e.secret, "secrets": e.secrets, "file": e.file, "loop": loop,
+		"secret": e.secret, "secrets": e.secrets, "pkiCert": e.pkiCert,
+		"file": e.file, "writeToFile": e.writeToFile,
 		"env": e.env, "mustEnv": e.mustEnv, "envOrDefault": e.envOrDefault,
-		stepFunction: e.step, enterFunction: e.enter,
+		"loop": loop, "scratch": func() *Scratch { return &e.scratch },
+		"executeTemplate": func(name string, dot ...any) (string, error) { return executeTemplate(root, name, dot) },
+		stepFunction:      e.step, enterFunction: e.enter,
 	}
+}
+
+// executeTemplate returns the output of a defined template.
+func executeTemplate(root *template.Template, name string, dot []any) (string, error) {
+	if len(dot) > 1 {
+		return "", fmt.Errorf("executeTemplate takes one value at most, not %d", len(dot))
+	}
+	out := &boundedBuffer{}
+	err := root.ExecuteTemplate(out, name, append(dot, nil)[0])
+	return out.buffer.String(), err
 }
 
 // get returns the template's own copy of a secret, nil while there is none.
@@ -114,8 +135,9 @@ func (e *evaluation) envOrDefault(name, byDefault string) (string, error) {
 	return value, nil
 }
 
-// wantOf returns what a call of secret or secrets asks for. As everywhere in
-// the field, a second argument makes secret a write, be it an empty one.
+// wantOf returns what a call of secret, secrets or pkiCert asks for. As
+// everywhere in the field, a second argument makes secret a write, be it an
+// empty one.
 func wantOf(function string, args []string) (vault.Want, error) {
 	if len(args) == 0 {
 		return vault.Want{}, fmt.Errorf("%s needs a path, such as %q", function, "database/creds/app")
@@ -124,7 +146,7 @@ func wantOf(function string, args []string) (vault.Want, error) {
 		return vault.ListWant(args[0])
 	}
 	path, query, _ := strings.Cut(args[0], "?")
-	if len(args) == 1 {
+	if len(args) == 1 && function == "secret" {
 		params, err := readParams(query)
 		if err != nil {
 			return vault.Want{}, err
@@ -143,8 +165,16 @@ func wantOf(function string, args []string) (vault.Want, error) {
 		}
 		params[strings.TrimSpace(key)] = strings.TrimSpace(value)
 	}
+	if function == "pkiCert" && params["csr"] == localRequest {
+		delete(params, "csr")
+		return vault.SignWant(path, params)
+	}
 	return vault.WriteWant(path, params)
 }
+
+// localRequest is the value of the parameter csr of pkiCert that has the key
+// made, and the request signed, by the agent.
+const localRequest = "local"
 
 // maxLoop is how many numbers loop makes, as many as a loop may take turns.
 const maxLoop = MaxSteps

@@ -40,8 +40,8 @@ func compare(t *testing.T, text string) {
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
-	if !strings.Contains(made.script.text, stepFunction) && !strings.Contains(made.script.text, enterFunction) {
-		t.Errorf("%q counts nothing", made.script.text)
+	if counted := made.body.(*script).text; !strings.Contains(counted, stepFunction) && !strings.Contains(counted, enterFunction) {
+		t.Errorf("%q counts nothing", counted)
 	}
 	if got, err := made.Render(store{}.lookup); err != nil || string(got.Output) != want.String() {
 		t.Errorf("%q gave %q, %v; want %q", text, got.Output, err, want.String())

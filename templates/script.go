@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"text/template"
 	"text/template/parse"
 
 	"github.com/novatech/securevault/internal/vault"
@@ -12,11 +13,11 @@ import (
 
 // script is a text after parsing.
 type script struct {
-	text         string                 // with the counting of steps put in
-	trees        map[string]*parse.Tree // name of a defined template → tree; "" is the whole
-	needsLibrary bool                   // some function is consul-template's own
-	wants        []vault.Want           // that an evaluation cannot do without
-	wantsAll     bool                   // there are no others to discover
+	text      string                 // with the counting of steps put in
+	trees     map[string]*parse.Tree // name of a defined template → tree; "" is the whole
+	functions template.FuncMap       // that it uses, but for those of an evaluation
+	wants     []vault.Want           // that an evaluation cannot do without
+	wantsAll  bool                   // there are no others to discover
 }
 
 func parseScript(text string, cfg Config) (*script, error) {
@@ -24,7 +25,7 @@ func parseScript(text string, cfg Config) (*script, error) {
 	if err != nil {
 		return nil, syntaxError(cfg.Name, err)
 	}
-	s := &script{text: text, trees: trees}
+	s := &script{text: text, trees: trees, functions: template.FuncMap{}}
 	requests, err := s.check(cfg)
 	if err != nil {
 		return nil, err
@@ -43,6 +44,26 @@ func parseScript(text string, cfg Config) (*script, error) {
 	return s, nil
 }
 
+// evaluate implements [body].
+func (s *script) evaluate(e *evaluation) ([]byte, error) {
+	missing := "missingkey=zero"
+	if e.cfg.ErrOnMissingKey {
+		missing = "missingkey=error"
+	}
+	root := template.New("").Option(missing).Funcs(s.functions)
+	root.Funcs(e.functions(root))
+	for name, tree := range s.trees {
+		if _, err := root.AddParseTree(name, tree); err != nil {
+			return nil, err
+		}
+	}
+	out := &boundedBuffer{}
+	if err := root.Execute(out, nil); err != nil {
+		return nil, err
+	}
+	return out.buffer.Bytes(), nil
+}
+
 func parseTrees(text string, cfg Config) (map[string]*parse.Tree, error) {
 	trees := map[string]*parse.Tree{}
 	root := parse.New("")
@@ -51,8 +72,7 @@ func parseTrees(text string, cfg Config) (map[string]*parse.Tree, error) {
 	return trees, err
 }
 
-// check looks at every function of the text, and counts the requests for
-// secrets.
+// check finds every function of the text, and counts the requests for secrets.
 func (s *script) check(cfg Config) (requests int, err error) {
 	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(s.trees)) {
@@ -68,17 +88,19 @@ func (s *script) check(cfg Config) (requests int, err error) {
 				return
 			}
 			seen[name.Ident] = true
-			needsLibrary, refusal := checkFunction(name.Ident, cfg.Denylist)
-			s.needsLibrary = s.needsLibrary || needsLibrary
+			function, refusal := findFunction(name.Ident, cfg.Denylist)
 			if refusal != nil && err == nil {
 				err = fmt.Errorf("%s:%d: %w", cfg.Name, lineOf(s.text, node), refusal)
+			}
+			if function != nil {
+				s.functions[name.Ident] = function
 			}
 		})
 	}
 	return requests, err
 }
 
-func isRequest(function string) bool { return function == "secret" || function == "secrets" }
+func isRequest(function string) bool { return listed("pkiCert secret secrets", function) }
 
 // findWants collects the wants that are plain to see: requests with literal
 // arguments, outside of any condition.

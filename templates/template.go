@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"text/template"
-
-	library "github.com/hashicorp/consul-template/template"
 
 	"github.com/novatech/securevault/internal/vault"
 )
@@ -28,15 +25,24 @@ type Config struct {
 	RightDelim      string   // "}}" when empty
 	ErrOnMissingKey bool     // a missing key is an error instead of "<no value>"
 	Denylist        []string // functions not to be used; * stands for any characters
-	Sandbox         string   // folder that the function file may not leave; "" for none
+	Sandbox         string   // folder that the functions file and writeToFile may not leave; "" for none
 	// LookupEnv serves the env functions; os.LookupEnv when nil.
 	LookupEnv func(name string) (value string, ok bool)
 }
 
-// Template is a parsed text. It is immutable, and safe for concurrent use.
+// Template is a parsed text, or a format without one. It is immutable, and
+// safe for concurrent use.
 type Template struct {
-	cfg    Config
-	script *script
+	cfg      Config
+	body     body
+	wants    []vault.Want // that an evaluation cannot do without
+	wantsAll bool         // there are no others to discover
+}
+
+// body is what makes the output. An evaluate that fails says so with the
+// positions of text/template, or with none.
+type body interface {
+	evaluate(e *evaluation) ([]byte, error)
 }
 
 // Lookup returns the secret for a want, false while there is none.
@@ -47,6 +53,7 @@ type Result struct {
 	Output  []byte       // nil while anything is pending
 	Wants   []vault.Want // that were used, each once, in the order of first use
 	Pending []vault.Want // of these, the ones without a secret
+	Effects []*Effect    // files to be written with the output, each path once; nil while anything is pending
 }
 
 // New reads and parses a template. The error names the line.
@@ -72,7 +79,7 @@ func New(cfg Config) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Template{cfg: cfg, script: script}, nil
+	return &Template{cfg: cfg, body: script, wants: script.wants, wantsAll: script.wantsAll}, nil
 }
 
 // Name returns the source, or the name of a template without one.
@@ -82,11 +89,11 @@ func (t *Template) Name() string { return t.cfg.Name }
 // something is pending would say nothing, and is left to the next pass.
 func (t *Template) Render(lookup Lookup) (Result, error) {
 	e := newEvaluation(t.cfg, lookup)
-	for _, want := range t.script.wants {
+	for _, want := range t.wants {
 		e.get(want)
 	}
 	// Without further wants to discover there is no use in evaluating yet.
-	if len(e.pending) > 0 && t.script.wantsAll {
+	if len(e.pending) > 0 && t.wantsAll {
 		return Result{Wants: e.wants, Pending: e.pending}, nil
 	}
 	output, err := t.evaluate(e)
@@ -96,7 +103,7 @@ func (t *Template) Render(lookup Lookup) (Result, error) {
 	if err != nil {
 		return Result{Wants: e.wants}, positioned(t.cfg.Name, err, e.redact)
 	}
-	return Result{Output: output, Wants: e.wants}, nil
+	return Result{Output: output, Wants: e.wants, Effects: e.effects}, nil
 }
 
 func (t *Template) evaluate(e *evaluation) (output []byte, err error) {
@@ -105,45 +112,8 @@ func (t *Template) evaluate(e *evaluation) (output []byte, err error) {
 			output, err = nil, fmt.Errorf("evaluating the template panicked: %v", fault)
 		}
 	}()
-	if t.script.needsLibrary {
-		return t.evaluateWithLibrary(e)
-	}
-	missing := "missingkey=zero"
-	if t.cfg.ErrOnMissingKey {
-		missing = "missingkey=error"
-	}
-	root := template.New("").Option(missing).Funcs(e.functions())
-	for name, tree := range t.script.trees {
-		if _, err := root.AddParseTree(name, tree); err != nil {
-			return nil, err
-		}
-	}
-	out := &boundedBuffer{}
-	if err := root.Execute(out, nil); err != nil {
-		return nil, err
-	}
-	return out.buffer.Bytes(), nil
+	return t.body.evaluate(e)
 }
-
-func (t *Template) evaluateWithLibrary(e *evaluation) ([]byte, error) {
-	full, err := library.NewTemplate(&library.NewTemplateInput{
-		Contents: t.script.text, LeftDelim: t.cfg.LeftDelim, RightDelim: t.cfg.RightDelim,
-		ErrMissingKey: t.cfg.ErrOnMissingKey, ExtFuncMap: e.functions(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	result, err := full.Execute(&library.ExecuteInput{Brain: library.NewBrain()})
-	if err != nil {
-		return nil, err
-	}
-	if len(result.Output) > MaxOutput {
-		return nil, errTooLarge
-	}
-	return result.Output, nil
-}
-
-var errTooLarge = fmt.Errorf("the output is larger than %d bytes; split the template", MaxOutput)
 
 // boundedBuffer refuses to grow beyond MaxOutput.
 type boundedBuffer struct{ buffer bytes.Buffer }

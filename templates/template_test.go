@@ -162,22 +162,24 @@ func TestTextsThatAreRefused(t *testing.T) {
 		cfg  Config
 		says []string
 	}{
-		"neither source nor contents": {Config{Name: "t"}, []string{`"t"`, "either a source or contents"}},
-		"a source that is missing":    {Config{Source: "/none/x.ctmpl"}, []string{"/none/x.ctmpl", "no such file"}},
-		"a source that is no file":    {Config{Source: "/dev/null"}, []string{"/dev/null", "not a regular file"}},
-		"an end that is missing":      {Config{Name: "t", Contents: "a\n{{ if true }}"}, []string{"t:2: unexpected EOF", `by an "end"`}},
-		"an unclosed action":          {Config{Name: "t", Contents: "a\nb\n{{ env \"x\"\nc"}, []string{"t:4: unclosed action started at line 3"}},
-		"a function nobody knows":     {Config{Name: "t", Contents: "\n{{ secert \"a\" }}"}, []string{`t:2: there is no function "secert"`, `did you mean "secret"?`}},
-		"a sprig function unprefixed": {Config{Name: "t", Contents: `{{ camelcase "a" }}`}, []string{"t:1:", `did you mean "sprig_camelcase"?`}},
-		"a function of Consul":        {Config{Name: "t", Contents: "\n\n{{ key \"a\" }}"}, []string{`t:3: the function "key" asks Consul`}},
-		"a function of Nomad":         {Config{Name: "t", Contents: `{{ nomadVar "a" }}`}, []string{`"nomadVar" asks Nomad`}},
-		"pkiCert":                     {Config{Name: "t", Contents: `{{ pkiCert "a" }}`}, []string{"not supported yet", `secret "pki/issue/ROLE"`}},
-		"writeToFile":                 {Config{Name: "t", Contents: `{{ "x" | writeToFile "a" "b" "c" "d" }}`}, []string{`"writeToFile" would write`}},
-		"plugin":                      {Config{Name: "t", Contents: `{{ plugin "a" }}`}, []string{`"plugin" would run`}},
-		"a denied function":           {Config{Name: "t", Contents: `{{ sprig_upper "a" }}`, Denylist: []string{"sprig_*"}}, []string{"t:1:", `"sprig_*"`}},
-		"a denied function of ours":   {Config{Name: "t", Contents: `{{ env "a" }}`, Denylist: []string{"env"}}, []string{`"env" is on the denylist`}},
-		"a parameter that is no pair": {Config{Name: "t", Contents: "\n{{ secret \"a\" \"b\" }}"}, []string{"t:2:", "no key=value"}},
-		"a secret without a path":     {Config{Name: "t", Contents: "{{ secret \"\" }}"}, []string{"t:1:", "it is empty"}},
+		"neither source nor contents":    {Config{Name: "t"}, []string{`"t"`, "either a source or contents"}},
+		"a source that is missing":       {Config{Source: "/none/x.ctmpl"}, []string{"/none/x.ctmpl", "no such file"}},
+		"a source that is no file":       {Config{Source: "/dev/null"}, []string{"/dev/null", "not a regular file"}},
+		"an end that is missing":         {Config{Name: "t", Contents: "a\n{{ if true }}"}, []string{"t:2: unexpected EOF", `by an "end"`}},
+		"an unclosed action":             {Config{Name: "t", Contents: "a\nb\n{{ env \"x\"\nc"}, []string{"t:4: unclosed action started at line 3"}},
+		"a function nobody knows":        {Config{Name: "t", Contents: "\n{{ secert \"a\" }}"}, []string{`t:2: there is no function "secert"`, `did you mean "secret"?`}},
+		"a sprig function unprefixed":    {Config{Name: "t", Contents: `{{ camelcase "a" }}`}, []string{"t:1:", `did you mean "sprig_camelcase"?`}},
+		"a function of Consul":           {Config{Name: "t", Contents: "\n\n{{ key \"a\" }}"}, []string{`t:3: the function "key" asks Consul`}},
+		"a function of Nomad":            {Config{Name: "t", Contents: `{{ nomadVar "a" }}`}, []string{`"nomadVar" asks Nomad`}},
+		"pkiCert without a path":         {Config{Name: "t", Contents: `{{ pkiCert }}`}, []string{"t:1:", "pkiCert needs a path"}},
+		"a key made here to be issued":   {Config{Name: "t", Contents: `{{ pkiCert "pki/issue/web" "csr=local" }}`}, []string{"t:1:", "use the path with sign"}},
+		"a key of a strange type":        {Config{Name: "t", Contents: `{{ pkiCert "pki/sign/web" "csr=local" "key_type=dsa" }}`}, []string{"t:1:", `"dsa"`, "ed25519"}},
+		"a function of Consul's answers": {Config{Name: "t", Contents: `{{ byTag "a" }}`}, []string{`"byTag" groups what Consul answers`}},
+		"plugin":                         {Config{Name: "t", Contents: `{{ plugin "a" }}`}, []string{`"plugin" would run`}},
+		"a denied function":              {Config{Name: "t", Contents: `{{ sprig_upper "a" }}`, Denylist: []string{"sprig_*"}}, []string{"t:1:", `"sprig_*"`}},
+		"a denied function of ours":      {Config{Name: "t", Contents: `{{ env "a" }}`, Denylist: []string{"env"}}, []string{`"env" is on the denylist`}},
+		"a parameter that is no pair":    {Config{Name: "t", Contents: "\n{{ secret \"a\" \"b\" }}"}, []string{"t:2:", "no key=value"}},
+		"a secret without a path":        {Config{Name: "t", Contents: "{{ secret \"\" }}"}, []string{"t:1:", "it is empty"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -323,6 +325,15 @@ func TestEvaluationEnds(t *testing.T) {
 		"templates that double":                      {`{{ define "t" }}{{ template "t" }}{{ template "t" }}{{ end }}{{ template "t" }}`, "call each other too deep"},
 		"an output that is too large":                {`{{ range loop 100000 }}` + long + `{{ end }}`, "output is larger"},
 		"an output of the library that is too large": {`{{ toLower "X" }}{{ range loop 100000 }}` + long + `{{ end }}`, "output is larger"},
+		"a variable that doubles":                    {`{{ $s := "0123456789" }}{{ range loop 60 }}{{ $s = print $s $s }}{{ end }}`, "output is larger"},
+		"a template's output that is too large":      {`{{ define "t" }}{{ range loop 100000 }}` + long + `{{ end }}{{ end }}{{ executeTemplate "t" | len }}`, "output is larger"},
+		"a text repeated for ever":                   {`{{ sprig_repeat 9223372036854775807 "0123456789" }}`, "output is larger"},
+		"an indent without end":                      {`{{ indent 9223372036854775807 "x" }}`, "output is larger"},
+		"an indent of sprig's without end":           {`{{ sprig_nindent 9223372036854775807 "x" }}`, "output is larger"},
+		"numbers without end":                        {`{{ range sprig_until 9223372036854775807 }}{{ end }}`, "a list holds at most"},
+		"numbers without end in steps":               {`{{ range sprig_untilStep -9223372036854775807 9223372036854775807 1000 }}{{ end }}`, "a list holds at most"},
+		"numbers without end as a text":              {`{{ sprig_seq 1 9223372036854775807 }}`, "a list holds at most"},
+		"files that are too large":                   {`{{ range $i, $n := loop 100000 }}{{ writeToFile (printf "/x/%d" $i) "" "" "0600" "` + long + `" }}{{ end }}`, "output is larger"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

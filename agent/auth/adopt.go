@@ -64,7 +64,7 @@ func (k *Keeper) adopt(ctx context.Context, h *held) {
 	}
 	h.take(auth, granted)
 	h.facts.Full = max(record.Full, auth.TTL)
-	k.publish(h, auth)
+	k.publish(h, auth, time.Time{})
 	k.cfg.Log.Info("token adopted", zap.String("accessor", auth.Accessor), zap.Duration("ttl", auth.TTL))
 }
 

@@ -11,6 +11,7 @@ import (
 // Given uses a token that belongs to somebody else. Make one with
 // [NewTokenFile] or [NewToken].
 type Given struct {
+	path string // "" for a token that is known
 	read func() (vault.Sensitive, error)
 }
 
@@ -18,12 +19,20 @@ type Given struct {
 // file is read at each login, so that a newer token in it is taken up when
 // the older one nears its end.
 func NewTokenFile(path string) Given {
-	return Given{func() (vault.Sensitive, error) { return readCredential("token", path) }}
+	return Given{path, func() (vault.Sensitive, error) { return readCredential("token", path) }}
 }
 
 // NewToken returns the method for a token that is known already.
 func NewToken(token vault.Sensitive) Given {
-	return Given{func() (vault.Sensitive, error) { return token, nil }}
+	return Given{"", func() (vault.Sensitive, error) { return token, nil }}
+}
+
+// Watched implements [Watcher].
+func (g Given) Watched() ([]string, time.Duration) {
+	if g.path == "" {
+		return nil, 0
+	}
+	return []string{g.path}, 0
 }
 
 // Owns implements [Method].

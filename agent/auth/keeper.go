@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -32,6 +33,10 @@ type Config struct {
 	Policy  schedule.Policy // Floor and Ceiling are the method's min_backoff and max_backoff
 	// ExitOnErr ends Run with the first failed login, instead of trying again.
 	ExitOnErr bool
+	// Reauth logs in again when the files of a method hold new credentials,
+	// even while the token is alive. Without it they are taken up by the next
+	// login; see [Watcher].
+	Reauth bool
 }
 
 // Keeper owns the token's life. Make one with [New]; it does nothing until
@@ -46,8 +51,15 @@ type Keeper struct {
 
 	mu      sync.Mutex
 	token   vault.Token
-	err     error                      // of the last request; nil if it succeeded
-	earlier map[uint64]vault.Sensitive // epoch → a token that was replaced and may be alive
+	err     error              // of the last request; nil if it succeeded
+	known   Status             // what the token's schedule was last; see [Keeper.Status]
+	earlier map[uint64]retired // epoch → a token that was replaced and may be alive
+}
+
+// retired is a token that was replaced.
+type retired struct {
+	token vault.Sensitive
+	ends  time.Time
 }
 
 // New returns a keeper that has no token yet.
@@ -57,7 +69,7 @@ func New(cfg Config) *Keeper {
 		cfg:     cfg,
 		changed: make(chan struct{}, 1),
 		suspect: make(chan uint64, 1),
-		earlier: make(map[uint64]vault.Sensitive),
+		earlier: make(map[uint64]retired),
 	}
 }
 
@@ -95,15 +107,29 @@ type held struct {
 	policies []string
 	batch    bool
 	looked   time.Time // when the token was last looked up on suspicion
+
+	files   watch // of the method
+	relogin relogin
+}
+
+// relogin is a login that new credentials ask for while the token is alive.
+type relogin struct {
+	pending  bool
+	failures int
+	at       time.Time // not before
 }
 
 // Run logs in and keeps the token alive until ctx ends. With ExitOnErr a
 // failed login ends it.
 func (k *Keeper) Run(ctx context.Context) error {
-	var h held
-	k.adopt(ctx, &h)
+	h := held{files: newWatch(k.cfg.Method, k.cfg.Policy.Floor)}
+	if k.adopt(ctx, &h); h.facts.Held {
+		h.files.note() // the earlier run has read them
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	look, stop := h.files.ticker()
+	defer stop()
 	for {
 		action, at := k.next(h.facts)
 		timer.Reset(until(action, at))
@@ -112,6 +138,11 @@ func (k *Keeper) Run(ctx context.Context) error {
 			return context.Cause(ctx)
 		case epoch := <-k.suspect:
 			k.verify(ctx, &h, epoch)
+			continue
+		case <-look:
+			if err := k.reauthenticate(ctx, &h, action); err != nil && k.cfg.ExitOnErr {
+				return err
+			}
 			continue
 		case <-timer.C:
 		}
@@ -144,24 +175,89 @@ func until(action schedule.Action, at time.Time) time.Duration {
 
 func (k *Keeper) login(ctx context.Context, h *held, action schedule.Action) error {
 	asked := time.Now()
-	auth, err := k.cfg.Method.Login(ctx, k.cfg.Server)
-	if err == nil && h.facts.Held && auth.Token == k.Token().Value {
-		if h.facts.Gone {
-			err = errors.New("logging in: the method gives the same token again, which the server does not know")
-		} else if !asked.Add(auth.TTL).After(h.facts.Ends().Add(time.Second)) {
-			err = errors.New("logging in: the method gives the same token again, which is about to end")
-		}
-	}
+	auth, err := k.obtain(ctx, h, asked)
 	if err != nil {
 		k.fail(h, action, fmt.Errorf("authenticating: %w", err))
 		return err
 	}
-	h.take(auth, asked)
-	k.publish(h, auth)
-	k.record(h)
-	k.cfg.Log.Info("authenticated", zap.String("accessor", auth.Accessor),
-		zap.Duration("ttl", auth.TTL), zap.Strings("policies", auth.Policies))
+	k.use(h, auth, asked)
 	return nil
+}
+
+// obtain logs in by the method.
+func (k *Keeper) obtain(ctx context.Context, h *held, asked time.Time) (*vault.Auth, error) {
+	h.files.note() // before they are read: what is written from now on is news
+	auth, err := k.cfg.Method.Login(ctx, k.cfg.Server)
+	if err != nil || !h.facts.Held || auth.Wrap != nil || auth.Token != k.Token().Value {
+		return auth, err
+	}
+	if h.facts.Gone {
+		return nil, errors.New("logging in: the method gives the same token again, which the server does not know")
+	}
+	if !asked.Add(auth.TTL).After(h.facts.Ends().Add(time.Second)) {
+		return nil, errors.New("logging in: the method gives the same token again, which is about to end")
+	}
+	return auth, nil
+}
+
+// use makes the token of a login the current one.
+func (k *Keeper) use(h *held, auth *vault.Auth, asked time.Time) {
+	previous := h.final()
+	h.take(auth, asked)
+	h.relogin = relogin{}
+	k.publish(h, auth, previous)
+	if auth.Wrap == nil {
+		k.record(h)
+	}
+	k.cfg.Log.Info("authenticated", zap.String("accessor", k.Token().Accessor),
+		zap.Duration("ttl", auth.TTL), zap.Strings("policies", auth.Policies))
+}
+
+// reauthenticate logs in when the method's files hold new credentials: always
+// if a login has failed with the old ones and action is waiting to be tried
+// again, and while a token is alive only if the configuration says so. Its
+// failure leaves a living token and its renewals as they are.
+func (k *Keeper) reauthenticate(ctx context.Context, h *held, action schedule.Action) error {
+	waiting := h.facts.Failures > 0 && h.facts.Failed == action && action != schedule.Renew
+	switch {
+	case !waiting && !k.cfg.Reauth:
+		return nil
+	case h.files.fresh() && waiting:
+		return k.login(ctx, h, action)
+	case h.files.fresh():
+		h.relogin = relogin{pending: true}
+	}
+	now := time.Now()
+	if waiting || !h.relogin.pending || now.Before(h.relogin.at) {
+		return nil
+	}
+	auth, err := k.obtain(ctx, h, now)
+	if err == nil {
+		k.use(h, auth, now)
+		return nil
+	}
+	h.relogin.failures++
+	retry := k.cfg.Policy.Backoff(vault.Classify(err), h.relogin.failures, h.facts.Seed)
+	h.relogin.at = now.Add(retry)
+	k.cfg.Log.Warn("logging in with new credentials failed; the token in use stays",
+		zap.Int("failures", h.relogin.failures), zap.Duration("retry", retry.Round(time.Millisecond)), zap.Error(err))
+	return err
+}
+
+// endless is how long a token without an end counts as alive once replaced.
+const endless = 365 * 24 * time.Hour
+
+// final returns when the token that is held ends if nobody renews it any
+// more, zero if it has ended.
+func (h *held) final() time.Time {
+	switch {
+	case !h.facts.Held || h.facts.Gone:
+		return time.Time{}
+	case !h.facts.Leased:
+		return time.Now().Add(endless)
+	default:
+		return h.facts.Ends()
+	}
 }
 
 func (k *Keeper) renew(ctx context.Context, h *held) {
@@ -195,7 +291,7 @@ func (k *Keeper) verifyAfter(ctx context.Context, h *held, err error) {
 // only a token whose policies allow looking itself up can tell the two apart.
 func (k *Keeper) verify(ctx context.Context, h *held, epoch uint64) {
 	token := k.Token()
-	if token.Epoch != epoch || h.facts.Gone || time.Since(h.looked) < k.cfg.Policy.Floor {
+	if token.Epoch != epoch || token.Wrapped != "" || h.facts.Gone || time.Since(h.looked) < k.cfg.Policy.Floor {
 		return
 	}
 	h.looked = time.Now()
@@ -218,6 +314,7 @@ func (k *Keeper) fail(h *held, action schedule.Action, err error) {
 	h.facts.Failures++
 	k.mu.Lock()
 	k.err = err
+	k.observe(h)
 	k.mu.Unlock()
 	_, at := k.next(h.facts)
 	k.cfg.Log.Warn("authentication failed", zap.Stringer("action", action), zap.Stringer("class", class),
@@ -231,25 +328,39 @@ func (k *Keeper) succeed(h *held) {
 	defer k.mu.Unlock()
 	k.err = nil
 	k.token.Ends = k.finalEnd(h)
+	k.observe(h)
 	k.signal()
 }
 
-// publish makes a token from a login the current one.
-func (k *Keeper) publish(h *held, auth *vault.Auth) {
+// publish makes a token from a login the current one. The one before, if it
+// is another, ends at previous.
+func (k *Keeper) publish(h *held, auth *vault.Auth, previous time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.err = nil
-	if auth.Token != k.token.Value {
-		if k.token.Epoch > 0 {
-			k.earlier[k.token.Epoch] = k.token.Value
-		}
-		if auth.Token != k.adopted {
+	if auth.Wrap != nil || auth.Token != k.token.Value {
+		k.retire(previous)
+		if auth.Wrap != nil || auth.Token != k.adopted {
 			k.epoch++
 		}
-		k.token = vault.Token{Value: auth.Token, Accessor: auth.Accessor, Epoch: k.epoch}
+		k.token = vault.Token{Value: auth.Token, Accessor: auth.Accessor, Epoch: k.epoch, PreviousEnds: previous}
+	}
+	if auth.Wrap != nil {
+		k.token.Accessor, k.token.Wrapped = auth.Wrap.WrappedAccessor, auth.Wrap.Delivery()
 	}
 	k.token.Ends = k.finalEnd(h)
+	k.observe(h)
 	k.signal()
+}
+
+// retire keeps the token in mind that is being replaced, and forgets those
+// that have ended since. The lock is held.
+func (k *Keeper) retire(ends time.Time) {
+	now := time.Now()
+	maps.DeleteFunc(k.earlier, func(_ uint64, r retired) bool { return !r.ends.After(now) })
+	if k.token.Value != "" && ends.After(now) {
+		k.earlier[k.token.Epoch] = retired{k.token.Value, ends}
+	}
 }
 
 // finalEnd returns when the token ends whatever is renewed, zero while
@@ -280,8 +391,8 @@ func (k *Keeper) Revoke(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	tokens := []vault.Sensitive{k.token.Value}
-	for _, token := range k.earlier {
-		tokens = append(tokens, token)
+	for _, r := range k.earlier {
+		tokens = append(tokens, r.token)
 	}
 	var errs []error
 	for _, token := range tokens {

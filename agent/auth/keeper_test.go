@@ -37,7 +37,7 @@ func run(t *testing.T, role vaulttest.AppRole, change func(*Config, *rig), test 
 		r.write("role-id", "the-role\n")
 		r.write("secret-id", "the-secret\n")
 		cfg := Config{
-			Method: NewAppRole("auth/approle/", r.path("role-id"), r.path("secret-id"), false),
+			Method: r.appRole(false),
 			Server: r.server.Client(t), Log: zap.NewNop(), Policy: schedule.Policy{Jitter: -1},
 		}
 		if change != nil {
@@ -52,6 +52,12 @@ func run(t *testing.T, role vaulttest.AppRole, change func(*Config, *rig), test 
 		go func() { r.done <- r.keeper.Run(ctx) }()
 		synctest.Wait()
 		test(r)
+	})
+}
+
+func (r *rig) appRole(remove bool) *AppRole {
+	return NewAppRole(AppRoleConfig{
+		Mount: "auth/approle/", RoleIDPath: r.path("role-id"), SecretIDPath: r.path("secret-id"), Remove: remove,
 	})
 }
 
@@ -189,7 +195,7 @@ func TestExitOnErrEndsWithTheFirstFailure(t *testing.T) {
 
 func TestTheSecretIDIsRemovedAfterReadingAndKeptForLater(t *testing.T) {
 	remove := func(cfg *Config, r *rig) {
-		cfg.Method = NewAppRole("auth/approle", r.path("role-id"), r.path("secret-id"), true)
+		cfg.Method = r.appRole(true)
 	}
 	run(t, vaulttest.AppRole{TokenTTL: 100 * time.Second, TokenMaxTTL: 100 * time.Second}, remove, func(r *rig) {
 		if _, err := os.Stat(r.path("secret-id")); !errors.Is(err, os.ErrNotExist) {

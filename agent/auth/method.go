@@ -2,11 +2,8 @@ package auth
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"strings"
+	"time"
 
 	"github.com/novatech/securevault/internal/vault"
 )
@@ -21,40 +18,28 @@ type Method interface {
 	Owns() bool
 }
 
+// Watcher is a Method whose credentials are files that others write anew.
+type Watcher interface {
+	// Watched returns the files, and how long to wait between two looks at
+	// them; 0 leaves that to the keeper.
+	Watched() (paths []string, every time.Duration)
+}
+
 // Server is what a login asks of the server.
 type Server interface {
+	// Login sends credentials to a method's login path.
+	Login(ctx context.Context, path string, body map[string]any) (*vault.Auth, error)
 	Write(ctx context.Context, token vault.Sensitive, path string, body map[string]any) (*vault.Secret, error)
 	LookupSelf(ctx context.Context, token vault.Sensitive) (*vault.Secret, error)
 }
 
-// login writes credentials to a method's login path.
-func login(ctx context.Context, server Server, path string, body map[string]any) (*vault.Auth, error) {
-	secret, err := server.Write(ctx, "", path, body)
-	if err != nil {
-		return nil, err
-	}
-	if secret == nil || secret.Auth == nil || secret.Auth.Token == "" {
-		return nil, fmt.Errorf("logging in at %q: the answer carries no token; check the mount path of the method", path)
-	}
-	return secret.Auth, nil
-}
+// mount is where a method is mounted, "auth/approle" say. Methods embed it:
+// whoever logs in at a mount owns the token.
+type mount string
 
-// readCredential reads a file that holds one credential, such as a token or a
-// secret id. Surrounding white space is not part of it.
-func readCredential(what, path string) (vault.Sensitive, error) {
-	content, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("reading the %s: %w; write it there, or correct the path in the method's config", what, err)
-	case err != nil:
-		return "", fmt.Errorf("reading the %s: %w", what, err)
-	}
-	text := strings.TrimSpace(string(content))
-	if text == "" {
-		return "", fmt.Errorf("reading the %s: %q is empty", what, path)
-	}
-	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return "", fmt.Errorf("reading the %s: %q holds white space or control characters inside; it must hold the bare value", what, path)
-	}
-	return vault.Sensitive(text), nil
-}
+func newMount(path string) mount { return mount(strings.Trim(path, "/")) }
+
+// Owns implements [Method].
+func (mount) Owns() bool { return true }
+
+func (m mount) login() string { return string(m) + "/login" }

@@ -13,6 +13,7 @@ import (
 type Origin struct {
 	At   Position
 	keys map[string]Position
+	end  int // line of the closing brace; 0 if unknown
 }
 
 // Has reports whether a key was set, to whatever value.
@@ -33,10 +34,12 @@ func (o Origin) Where(key string) Position {
 type decoder struct {
 	*report
 	known map[reflect.Type]*vocabulary
+	later []string // see later.go
 }
 
-func newDecoder(r *report) *decoder {
-	return &decoder{report: r, known: make(map[reflect.Type]*vocabulary)}
+// newDecoder returns a decoder that refuses what is on the list.
+func newDecoder(r *report, later []string) *decoder {
+	return &decoder{report: r, known: make(map[reflect.Type]*vocabulary), later: later}
 }
 
 // file decodes the top level of one file.
@@ -58,11 +61,11 @@ func (d *decoder) vocabulary(stanza reflect.Type) *vocabulary {
 // defaults sets every key of a stanza that has a default, blocks included.
 func (d *decoder) defaults(out reflect.Value) {
 	for _, f := range d.vocabulary(out.Type()).fields {
-		target := out.Field(f.index)
+		target := out.FieldByIndex(f.index)
 		switch {
 		case f.fallback != "":
 			d.scalar(entry{key: f.names[0], value: value{kind: text, scalar: f.fallback}}, target)
-		case target.Kind() == reflect.Struct:
+		case target.Kind() == reflect.Struct && f.stanza != nil:
 			d.defaults(target)
 		}
 	}
@@ -71,35 +74,49 @@ func (d *decoder) defaults(out reflect.Value) {
 // stanza decodes a block into a struct.
 func (d *decoder) stanza(e entry, out reflect.Value) {
 	d.defaults(out)
-	origin := Origin{At: e.at, keys: make(map[string]Position)}
+	origin := Origin{At: e.at, keys: make(map[string]Position), end: e.value.end}
 	out.FieldByName("Origin").Set(reflect.ValueOf(origin))
 	words := d.vocabulary(out.Type())
 	blockType, ok := d.blockType(e, words, out, origin)
 	if !ok {
 		return
 	}
-	for _, child := range e.value.body {
+	spelled := make(map[string]string) // key → which of its names was used
+	for _, child := range d.arrange(e.value.body, words, blockType) {
 		f, known := words.find(child.key, blockType)
 		switch {
 		case !known:
 			d.stranger(child, words, e.key, blockType)
 		case f.label:
-		case d.claim(child, f, out.Field(f.index), origin):
-			d.set(child, out.Field(f.index))
+		case d.isLater(e.key, f.names[0]):
+			d.problem(child.at, "remove it", "%q%s is not supported yet", child.key, in(e.key))
+		case d.claim(child, f, spelled, origin):
+			d.set(child, out.FieldByIndex(f.index))
 		}
 	}
 	for _, f := range words.fields {
-		if f.required && (f.when == "" || f.when == blockType) && !origin.Has(f.names[0]) {
+		if f.required && f.belongs(blockType) && !origin.Has(f.names[0]) {
 			d.problem(e.at, fmt.Sprintf("set %q", f.names[0]), "%q is missing in %s", f.names[0], e.key)
 		}
 	}
 }
 
-// blockType sets the type of a block from its label, or from the key that may
-// stand for it. ok is false when the type is not one to go on with.
+func (d *decoder) isLater(stanza, key string) bool {
+	return slices.Contains(d.later, strings.TrimSpace(strings.ToLower(stanza)+" "+key))
+}
+
+func in(stanza string) string {
+	if stanza == "" {
+		return ""
+	}
+	return " in " + stanza
+}
+
+// blockType sets the type or the name of a block from its label, or from the
+// key that may stand for it. ok is false when it is not one to go on with.
 func (d *decoder) blockType(e entry, words *vocabulary, out reflect.Value, origin Origin) (blockType string, ok bool) {
-	f, typed := words.label()
-	if !typed {
+	f, labelled := words.label()
+	if !labelled {
 		if len(e.labels) > 0 {
 			d.problem(e.at, fmt.Sprintf("write %s { … }", e.key), "%s takes no label", e.key)
 		}
@@ -107,117 +124,154 @@ func (d *decoder) blockType(e entry, words *vocabulary, out reflect.Value, origi
 	}
 	given := slices.Clone(e.labels)
 	for _, child := range e.value.body {
-		if slices.Contains(f.names, child.key) {
+		if slices.Contains(f.names, strings.ToLower(child.key)) {
 			given = append(given, child.value.scalar)
 		}
 	}
-	types := words.types()
 	given = slices.Compact(given)
-	if len(given) == 0 {
-		d.problem(e.at, fmt.Sprintf("write %s %q { … }", e.key, types[0]), "%s has no type", e.key)
-		return "", false
-	}
-	blockType = given[0]
+	types := words.types()
 	switch {
+	case len(given) == 0 || given[0] == "":
+		example := append(types, strings.ToUpper(f.names[0]))[0]
+		d.problem(e.at, fmt.Sprintf("write %s %q { … }", e.key, example), "%s has no %s", e.key, f.names[0])
+		return "", false
 	case len(given) > 1:
-		d.problem(e.at, "keep one", "%s has more than one type", e.key)
-	case slices.Contains(types, blockType):
-		out.Field(f.index).SetString(blockType)
-		origin.keys[f.names[0]] = e.at
-		return blockType, true
-	case slices.Contains(f.later, blockType):
+		d.problem(e.at, "keep one", "%s has more than one %s", e.key, f.names[0])
+		return "", false
+	case len(types) == 0:
+		blockType = given[0]
+	default:
+		blockType = strings.ToLower(given[0])
+		if !d.isType(e, blockType, types, out) {
+			return "", false
+		}
+	}
+	out.FieldByIndex(f.index).SetString(blockType)
+	origin.keys[f.names[0]] = e.at
+	return blockType, true
+}
+
+// isType reports a type that is not to be had.
+func (d *decoder) isType(e entry, blockType string, types []string, out reflect.Value) bool {
+	stanza := strings.ToLower(e.key)
+	types = slices.DeleteFunc(types, func(name string) bool {
+		return name != blockType && slices.Contains(d.later, stanza+":"+name)
+	})
+	replaced, _ := out.Interface().(interface{ instead(name string) string })
+	switch {
+	case slices.Contains(d.later, stanza+":"+blockType):
+		types = slices.DeleteFunc(types, func(name string) bool { return name == blockType })
 		d.problem(e.at, "supported are: "+strings.Join(types, ", "), "%s %q is not supported yet", e.key, blockType)
+	case slices.Contains(types, blockType):
+		return true
+	case replaced != nil && replaced.instead(blockType) != "":
+		d.problem(e.at, replaced.instead(blockType), "%s %q is not supported", e.key, blockType)
 	default:
 		d.problem(e.at, suggest(blockType, types), "unknown %s %q", e.key, blockType)
 	}
-	return "", false
+	return false
 }
 
 // stranger reports a key that the stanza does not have.
 func (d *decoder) stranger(child entry, words *vocabulary, stanza, blockType string) {
-	where := ""
-	if stanza != "" {
-		where = " in " + stanza
+	if slices.Contains(words.ignored, strings.ToLower(child.key)) {
+		d.warning(child.at, "remove it", "%q%s has no effect here", child.key, in(stanza))
+		return
 	}
+	var known []string
+	for _, f := range words.fields {
+		if f.belongs(blockType) && !d.isLater(stanza, f.names[0]) {
+			known = append(known, f.names...)
+		}
+	}
+	d.problem(child.at, suggest(child.key, known), "unknown key %q%s", child.key, in(stanza))
+}
+
+// claim notes where a key was set. A value that is set twice is the later one;
+// a block that is, or a key that goes by two names, is refused.
+func (d *decoder) claim(child entry, f field, spelled map[string]string, origin Origin) bool {
+	key, name := f.names[0], strings.ToLower(child.key)
+	first, taken := origin.keys[key]
+	repeated := taken && spelled[key] == name
 	switch {
-	case slices.Contains(words.ignored, child.key):
-		d.warning(child.at, "remove it", "%q%s has no effect here", child.key, where)
-	case slices.Contains(words.later, child.key):
-		d.problem(child.at, "remove it", "%q%s is not supported yet", child.key, where)
+	case !taken:
+		spelled[key] = name
+		origin.keys[key] = child.at
+	case f.repeatable:
+	case repeated && f.stanza == nil:
+		origin.keys[key] = child.at
+		d.warning(child.at, "keep one", "%q was already set on line %d, and this one counts", child.key, first.Line)
+	case repeated:
+		d.problem(child.at, "keep one", "%q was already set on line %d", child.key, first.Line)
+		return false
 	default:
-		d.problem(child.at, suggest(child.key, words.keys(blockType)), "unknown key %q%s", child.key, where)
+		hint := fmt.Sprintf("keep one of: %s", strings.Join(f.names, ", "))
+		d.problem(child.at, hint, "%q was already set on line %d", child.key, first.Line)
+		return false
 	}
-}
-
-// claim notes where a key was set. It reports false for the second time,
-// unless the key may be repeated.
-func (d *decoder) claim(child entry, f field, target reflect.Value, origin Origin) bool {
-	first, taken := origin.keys[f.names[0]]
-	if !taken {
-		origin.keys[f.names[0]] = child.at
-		return true
-	}
-	if repeatable(target) {
-		return true
-	}
-	hint := "keep one"
-	if len(f.names) > 1 {
-		hint = fmt.Sprintf("keep one of: %s", strings.Join(f.names, ", "))
-	}
-	d.problem(child.at, hint, "%q was already set on line %d", child.key, first.Line)
-	return false
-}
-
-func repeatable(target reflect.Value) bool {
-	return target.Kind() == reflect.Slice && target.Type().Elem().Kind() == reflect.Struct
+	return true
 }
 
 // set decodes one entry into the field that takes it. It reports false for a
 // value of the wrong kind, which leaves the field as it was.
 func (d *decoder) set(e entry, target reflect.Value) bool {
+	stanza := stanzaType(target.Type())
 	switch {
 	case e.value.kind == invalid:
 		return false
-	case repeatable(target):
-		d.repeat(e, target)
-		return true
-	case target.Kind() == reflect.Pointer:
-		block := reflect.New(target.Type().Elem())
-		ok := d.set(e, block.Elem())
-		if ok {
-			target.Set(block)
-		}
-		return ok
-	case target.Kind() == reflect.Struct && e.value.kind == object && len(d.vocabulary(target.Type()).fields) > 0:
+	case stanza == nil || target.Kind() == reflect.Struct && e.value.kind != object:
+		return d.scalar(e, target)
+	case target.Kind() == reflect.Struct:
 		d.stanza(e, target)
 		return true
+	}
+	block := reflect.New(stanza)
+	ok := d.set(e, block.Elem())
+	switch {
+	case !ok:
+	case target.Kind() == reflect.Slice:
+		target.Set(reflect.Append(target, block.Elem()))
 	default:
-		return d.scalar(e, target)
+		target.Set(block)
 	}
-}
-
-// repeat appends a block, or each block of a list, to a slice.
-func (d *decoder) repeat(e entry, target reflect.Value) {
-	items := []value{e.value}
-	if e.value.kind == list {
-		items = e.value.items
-	}
-	for _, item := range items {
-		block := reflect.New(target.Type().Elem()).Elem()
-		if d.set(entry{key: e.key, labels: e.labels, value: item, at: e.at}, block) {
-			target.Set(reflect.Append(target, block))
-		}
-	}
+	return ok
 }
 
 // scalar decodes a value that is no block. The text of a plain string is
 // never part of a message.
 func (d *decoder) scalar(e entry, target reflect.Value) bool {
-	err := decodeScalar(e.value, target)
+	v := d.number(e, target)
+	err := decodeScalar(v, target)
+	if err != nil && v.kind == list && len(v.items) == 1 && decodeScalar(v.items[0], target) == nil {
+		v, err = v.items[0], nil
+	}
 	if err != nil {
 		d.problem(e.at, "", "%s: %s", e.key, err)
+		return false
 	}
-	return err == nil
+	if scalar, ok := target.Addr().Interface().(doubtful); ok {
+		if taken, hint := scalar.doubt(v); taken != "" {
+			d.warning(e.at, hint, "%s: %s", e.key, taken)
+		}
+	}
+	return true
+}
+
+// number returns a value with the number in it, if it is one, in decimal: a
+// leading zero makes it octal in legacy files, and 0x hexadecimal. Modes are
+// octal anyway.
+func (d *decoder) number(e entry, target reflect.Value) value {
+	v := e.value
+	if _, isMode := target.Addr().Interface().(*Mode); isMode || v.kind != number {
+		return v
+	}
+	n, err := strconv.ParseInt(v.scalar, 0, 64)
+	plain := strconv.FormatInt(n, 10)
+	if err == nil && plain != v.scalar && strings.HasPrefix(strings.TrimLeft(v.scalar, "-"), "0") {
+		d.warning(e.at, "write "+plain, "%s: %s is taken to mean %s", e.key, v.scalar, plain)
+		v.scalar = plain
+	}
+	return v
 }
 
 func decodeScalar(v value, target reflect.Value) error {
@@ -232,8 +286,8 @@ func decodeScalar(v value, target reflect.Value) error {
 		}
 		target.SetString(v.scalar)
 	case reflect.Bool:
-		b, err := strconv.ParseBool(v.scalar)
-		if err != nil || v.kind != boolean && v.kind != text {
+		b, err := parseBool(v)
+		if err != nil {
 			return fmt.Errorf("want true or false, got %s", got(v))
 		}
 		target.SetBool(b)
@@ -255,6 +309,16 @@ func decodeScalar(v value, target reflect.Value) error {
 		return fmt.Errorf("want a block, got %s", v.kind)
 	}
 	return nil
+}
+
+// parseBool reads a boolean, written as 1 or 0 too.
+func parseBool(v value) (bool, error) {
+	switch v.kind {
+	case boolean, text, number:
+		return strconv.ParseBool(v.scalar)
+	default:
+		return false, strconv.ErrSyntax
+	}
 }
 
 func decodeTexts(v value, target reflect.Value) error {

@@ -5,15 +5,21 @@
 // user and reads no file but the configuration; the values it returns are
 // turned into the configurations of the stages by package agent.
 //
-// A file goes through three steps, each in a file of its own. A parser
-// (hcl2.go) turns the text into a tree (tree.go) of keys, values and blocks
-// that remember their line; strings come out as they were written, with
-// nothing interpolated (literal.go). The decoder (decode.go) fills the structs
-// of file.go from the tree, guided by their tags (vocabulary.go), and the
-// checks of validate.go look at how the stanzas fit together. None of the
-// steps stops at the first problem: an [*Error] lists every one of them as
+// A file goes through three steps. A parser (parse.go chooses between hcl2.go,
+// json.go and, for what HCL2 refuses, hcl1.go) turns the text into a tree
+// (tree.go) of keys, values and blocks that remember their line; strings come
+// out as they were written, with nothing interpolated (literal.go). The decoder
+// (decode.go) brings the tree into one form (arrange.go) and fills the structs
+// from it, guided by their tags (vocabulary.go): those of file.go, auth.go,
+// template.go, notify.go and listener.go, each with its checks. The checks of
+// validate.go look at how the stanzas fit together. None of the steps stops at
+// the first problem: an [*Error] lists every one of them as
 //
 //	agent.hcl:12: unknown key "desination" in template; did you mean "destination"?
+//
+// What is known and not built yet is refused by name; later.go is the list.
+// [Convert] goes the other way (encode.go, print.go): it prints what was loaded
+// as HCL2. [Starter] is a first configuration.
 //
 // Start reading at [Load].
 package config

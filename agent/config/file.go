@@ -1,27 +1,48 @@
 package config
 
+import (
+	"net/url"
+	"slices"
+)
+
 // File is a whole configuration: one file, or several taken together. Every
 // value has its default filled in; [Origin.Has] tells whether it was written.
 type File struct {
 	Origin
-	ExitAfterAuth bool   `hcl:"exit_after_auth"`
-	PIDFile       string `hcl:"pid_file"`
-	LogLevel      string `hcl:"log_level" default:"info"`      // trace, debug, info, warn or error
-	LogFormat     string `hcl:"log_format" default:"standard"` // standard or json
-	LogFile       string `hcl:"log_file"`                      // standard error when empty
-	// RevokeOnExit ends at shutdown what the agent holds.
+	ExitAfterAuth          bool     `hcl:"exit_after_auth"`
+	PIDFile                string   `hcl:"pid_file"`
+	LogLevel               string   `hcl:"log_level" default:"info"`      // trace, debug, info, warn or error
+	LogFormat              string   `hcl:"log_format" default:"standard"` // standard or json
+	LogFile                string   `hcl:"log_file"`                      // standard error when empty
+	LogRotateBytes         int      `hcl:"log_rotate_bytes"`              // 0 for no limit
+	LogRotateDuration      Duration `hcl:"log_rotate_duration" default:"24h"`
+	LogRotateMaxFiles      int      `hcl:"log_rotate_max_files"` // 0 keeps all, -1 none
+	DisableIdleConnections []string `hcl:"disable_idle_connections"`
+	DisableKeepAlives      []string `hcl:"disable_keep_alives"`
+	// RevokeOnExit ends at shutdown what the agent holds. It is false by
+	// default where a state lets the next start take over.
 	RevokeOnExit   bool           `hcl:"revoke_on_exit" default:"true"`
 	Vault          Vault          `hcl:"vault"`
 	AutoAuth       *AutoAuth      `hcl:"auto_auth"` // nil when not written
 	TemplateConfig TemplateConfig `hcl:"template_config"`
 	Templates      []Template     `hcl:"template"`
+	Groups         []Group        `hcl:"group"`
+	EnvFiles       []EnvFile      `hcl:"env_file"`
+	EnvTemplates   []EnvTemplate  `hcl:"env_template"` // the environment of the child
+	Child          *Child         `hcl:"exec"`         // nil when not written
+	Credentials    *Credentials   `hcl:"credentials"`  // nil when not written
 	Lease          Lease          `hcl:"lease"`
+	State          *State         `hcl:"state"`  // nil when not written
 	Notify         []Notify       `hcl:"notify"` // told of every change
+	Listeners      []Listener     `hcl:"listener"`
+	Cache          *Cache         `hcl:"cache"`     // nil when not written
+	APIProxy       *APIProxy      `hcl:"api_proxy"` // nil when not written
+	Telemetry      *Telemetry     `hcl:"telemetry"` // nil when not written
 
-	// Warnings name what was accepted and has no effect.
+	// Warnings name what was accepted and has no effect, or a doubtful one.
 	Warnings []Problem
 
-	_ struct{} `later:"api_proxy cache disable_idle_connections disable_keep_alives env_file env_template exec group listener log_rotate_bytes log_rotate_duration log_rotate_max_files state telemetry" ignored:"cluster_name disable_mlock"`
+	_ struct{} `ignored:"cluster_name disable_mlock"`
 }
 
 // Vault says which server to use. An empty value leaves what the environment
@@ -54,119 +75,6 @@ func (r Retry) Limit() int {
 	return max(r.NumRetries, 0)
 }
 
-// AutoAuth says how the agent logs in and where the token goes.
-type AutoAuth struct {
-	Origin
-	Method Method `hcl:"method,required"`
-	Sinks  []Sink `hcl:"sink"`
-
-	_ struct{} `later:"enable_reauth_on_new_credentials sinks"`
-}
-
-// Method is one way to log in. Which of the configurations is set follows
-// from the type.
-type Method struct {
-	Origin
-	Type       string   `hcl:"type,label" later:"aws azure cert gcp jwt kubernetes ldap userpass"`
-	MountPath  string   `hcl:"mount_path"` // auth/TYPE when empty
-	MinBackoff Duration `hcl:"min_backoff" default:"1s"`
-	MaxBackoff Duration `hcl:"max_backoff" default:"5m"`
-	ExitOnErr  bool     `hcl:"exit_on_err"`
-
-	AppRole   *AppRole   `hcl:"config,required" when:"approle"`
-	TokenFile *TokenFile `hcl:"config,required" when:"token_file"`
-
-	_ struct{} `later:"namespace wrap_ttl"`
-}
-
-// AppRole is the configuration of the method "approle".
-type AppRole struct {
-	Origin
-	RoleIDFilePath   string `hcl:"role_id_file_path,required"`
-	SecretIDFilePath string `hcl:"secret_id_file_path"` // empty for a role without secret ids
-	RemoveSecretID   bool   `hcl:"remove_secret_id_file_after_reading" default:"true"`
-
-	_ struct{} `later:"secret_id_response_wrapping_path"`
-}
-
-// TokenFile is the configuration of the method "token_file".
-type TokenFile struct {
-	Origin
-	Path string `hcl:"token_file_path,required"`
-}
-
-// Sink is a place for the token.
-type Sink struct {
-	Origin
-	Type string    `hcl:"type,label"`
-	File *FileSink `hcl:"config,required" when:"file"`
-
-	_ struct{} `later:"aad aad_env_var derive_key dh_path dh_type wrap_ttl"`
-}
-
-// FileSink is the configuration of the sink "file".
-type FileSink struct {
-	Origin
-	Path  string  `hcl:"path,required"`
-	Mode  Mode    `hcl:"mode|perms"`
-	Owner Account `hcl:"owner|user|uid"`
-	Group Account `hcl:"group|gid"`
-}
-
-// TemplateConfig holds what all templates have in common.
-type TemplateConfig struct {
-	Origin
-	ExitOnRetryFailure         bool     `hcl:"exit_on_retry_failure"`
-	StaticSecretRenderInterval Duration `hcl:"static_secret_render_interval" default:"5m"`
-	MaxConnectionsPerHost      int      `hcl:"max_connections_per_host" default:"10"`
-	LeaseRenewalThreshold      float64  `hcl:"lease_renewal_threshold" default:"0.9"` // fraction of the TTL
-}
-
-// Template is a file to render.
-type Template struct {
-	Origin
-	Source           string   `hcl:"source"`   // the path of a template …
-	Contents         string   `hcl:"contents"` // … or the template itself
-	Destination      string   `hcl:"destination,required"`
-	CreateDestDirs   bool     `hcl:"create_dest_dirs" default:"true"`
-	Command          Command  `hcl:"command"`
-	CommandTimeout   Duration `hcl:"command_timeout" default:"30s"`
-	Exec             *Exec    `hcl:"exec"`
-	Notify           []Notify `hcl:"notify"`
-	ErrorOnMissing   bool     `hcl:"error_on_missing_key"`
-	ErrorFatal       bool     `hcl:"error_fatal" default:"true"`
-	Mode             Mode     `hcl:"perms|mode"` // 0 when not written
-	Owner            Account  `hcl:"owner|user|uid"`
-	Group            Account  `hcl:"group|gid"`
-	Backup           bool     `hcl:"backup"`
-	LeftDelimiter    string   `hcl:"left_delimiter"`
-	RightDelimiter   string   `hcl:"right_delimiter"`
-	FunctionDenylist []string `hcl:"function_denylist|function_blacklist"`
-	SandboxPath      string   `hcl:"sandbox_path"`
-	Wait             *Wait    `hcl:"wait"`
-	// RenewAt and Overlap are those of the lease stanza unless written here.
-	RenewAt float64  `hcl:"renew_at"`
-	Overlap Duration `hcl:"overlap"`
-
-	_ struct{} `later:"check format in_place"`
-}
-
-// Hook returns the command to run after the template has changed, written
-// either way, and how long it may take. The command may be zero.
-func (t Template) Hook() (Command, Duration) {
-	if t.Exec != nil {
-		return t.Exec.Command, t.Exec.Timeout
-	}
-	return t.Command, t.CommandTimeout
-}
-
-// Exec is the other way to write the command of a template.
-type Exec struct {
-	Origin
-	Command Command  `hcl:"command,required"`
-	Timeout Duration `hcl:"timeout" default:"30s"`
-}
-
 // Lease says when leases are renewed and replaced.
 type Lease struct {
 	Origin
@@ -175,17 +83,52 @@ type Lease struct {
 	// successor; 0 leaves it to the TTL.
 	Overlap Duration `hcl:"overlap"`
 	Jitter  float64  `hcl:"jitter" default:"0.1"` // fraction by which delays vary; 0 for none
+	// MaxStale is how long a secret still counts as good after its end or, if
+	// it has none, after the first read that failed; 0 for as long as it takes.
+	MaxStale Duration `hcl:"max_stale"`
+	// RotationWindow holds the times at which a credential that could live
+	// on is replaced, so that its end falls into none but these.
+	RotationWindow Windows `hcl:"rotation_window"`
 }
 
-// Notify says how the app is told of a change: by a signal to the process
-// that exactly one of PID, PIDFile and Process names, or by a command.
-type Notify struct {
+// State says where the agent keeps what its next start takes over. At most
+// one of KeyFile and Credential is set; without either the key is made
+// beside the state.
+type State struct {
 	Origin
-	Type    string   `hcl:"type,label" later:"child systemd webhook"`
-	Signal  Signal   `hcl:"signal" when:"signal" default:"SIGHUP"`
-	PID     int      `hcl:"pid" when:"signal"`
-	PIDFile string   `hcl:"pidfile" when:"signal"`
-	Process string   `hcl:"process" when:"signal"`
-	Command Command  `hcl:"command,required" when:"command"`
-	Timeout Duration `hcl:"timeout" when:"command" default:"30s"`
+	Path       string `hcl:"path,required"`
+	KeyFile    string `hcl:"key_file"`
+	Credential string `hcl:"credential"` // name of a file in $CREDENTIALS_DIRECTORY
+}
+
+func (v Vault) check(r *report) {
+	if v.Address != "" {
+		address, err := url.Parse(v.Address)
+		known := err == nil && slices.Contains([]string{"http", "https", "unix"}, address.Scheme)
+		if !known || address.Host == "" && address.Path == "" {
+			r.problem(v.Where("address"), "write it as https://host:8200", "address: %q is no address of a server", v.Address)
+		}
+	}
+	checkPair(r, v.Origin, "client_cert", "client_key")
+	if v.Retry.NumRetries < -1 {
+		r.problem(v.Retry.Where("num_retries"), "-1 turns retries off, 0 means 12", "num_retries: want -1 or more, got %d", v.Retry.NumRetries)
+	}
+}
+
+func (l Lease) check(r *report) {
+	checkFraction(r, l.Origin, "renew_at", l.RenewAt)
+	checkPositive(r, l.Origin, "overlap", l.Overlap, "remove it to have it follow from the TTL")
+	checkPositive(r, l.Origin, "max_stale", l.MaxStale, "remove it for no limit")
+	if !(l.Jitter >= 0 && l.Jitter <= 0.5) {
+		r.problem(l.Where("jitter"), "0.1 lets delays vary by 10 %", "jitter: want a fraction from 0 to 0.5")
+	}
+}
+
+func (s State) check(r *report) {
+	checkFilled(r, s.Origin, "path", s.Path)
+	checkFilled(r, s.Origin, "key_file", s.KeyFile)
+	checkFilled(r, s.Origin, "credential", s.Credential)
+	if s.Has("key_file") && s.Has("credential") {
+		r.problem(s.Where("credential"), "keep one of them", "the state has both key_file and credential")
+	}
 }

@@ -2,27 +2,34 @@ package config
 
 import (
 	"errors"
+	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 )
 
-// FuzzLoad checks that any file gives either a configuration or problems that
-// say where and what.
+// FuzzLoad checks that any file, in any of the syntaxes, gives either a
+// configuration, which then converts to one that loads to the same, or problems
+// that say where and what.
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
-		whole, job, "", "# x", "{}", "a {", "a = \"${", "a = <<E\n${\nE", "vault { retry { num_retries = 0x1 } }",
+		whole, job, injected, "", "# x", "{}", "a {", "a = \"${", "a = <<E\n${\nE", "vault { retry { num_retries = 0x1 } }",
 		"auto_auth = { method = [{ type = \"approle\" }] }", "template = [{ source = \"a\" }, 1]", "notify \"signal\" \"x\" {}",
 		"a = \"%{ if x }\"", "wait = { min = 1 }", "\xef\xbb\xbfpid_file = \"\xff\"", "a = -x", "a = {(b) = 1}", "a = [for x in y : x]",
+		"\"template\" = { \"contents\" = <<-E\n  a\n  E\n \"destination\" = \"\\x41\" }", "{\"template\": [{\"contents\": \"\\u0000${\", \"destination\": \"b\"}]}",
+		"\"a\" = <<E\nE\n", job + "\"log_file\" = \"${\"a\"}\\n\" # x\n/* y */ env_template A-B {}", "a=[[1][2]]",
 	} {
 		f.Add([]byte(seed))
 	}
+	f.Add(readFile(f, "testdata/everything.hcl"))
 	f.Fuzz(func(t *testing.T, source []byte) {
-		file, err := parseText(source)
+		file, err := parseWithout(nil, source)
 		if err == nil {
-			if len(file.Templates) == 0 && file.AutoAuth == nil {
+			if file.AutoAuth == nil && !file.renders() && file.APIProxy == nil && file.Cache == nil {
 				t.Error("a configuration without a purpose was accepted")
 			}
+			convertsToTheSame(t, file, source)
 			return
 		}
 		problems, ok := errors.AsType[*Error](err)
@@ -35,6 +42,37 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+func readFile(f *testing.F, path string) []byte {
+	f.Helper()
+	source, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return source
+}
+
+// convertsToTheSame checks a conversion, which may only fail for characters that
+// HCL changes.
+func convertsToTheSame(t *testing.T, file *File, source []byte) {
+	t.Helper()
+	c := converter{comments: make(map[string][]comment)}
+	c.visit("agent.hcl", source)
+	converted, err := c.convert(newDecoder(&report{}, nil), file)
+	if err != nil {
+		if isPlain(strings.ReplaceAll(string(source), "\n", "")) && !strings.ContainsRune(string(source), '\\') {
+			t.Errorf("a plain configuration cannot be converted: %v", err)
+		}
+		return
+	}
+	again, err := parseWithout(nil, converted)
+	if err != nil {
+		t.Fatalf("what was converted is refused: %v\n%s", err, converted)
+	}
+	if got, want := shape(again), shape(file); !reflect.DeepEqual(got, want) {
+		t.Errorf("what was converted is another configuration:\n%s\n%+v\n%+v", converted, got, want)
+	}
 }
 
 // FuzzText checks that what stands in a heredoc is what comes out.

@@ -68,7 +68,7 @@ func (p *hcl2Parser) body(b *hclsyntax.Body) body {
 		at := p.at(block.TypeRange)
 		found = append(found, positioned{offset: block.TypeRange.Start.Byte, entry: entry{
 			key: block.Type, at: at, labels: block.Labels,
-			value: value{kind: object, at: at, body: p.body(block.Body)},
+			value: value{kind: object, at: at, body: p.body(block.Body), end: block.CloseBraceRange.Start.Line},
 		}})
 	}
 	slices.SortFunc(found, func(a, b positioned) int { return cmp.Compare(a.offset, b.offset) })
@@ -140,7 +140,7 @@ func (p *hcl2Parser) literal(e *hclsyntax.LiteralValueExpr) value {
 }
 
 func (p *hcl2Parser) object(e *hclsyntax.ObjectConsExpr) value {
-	out := value{kind: object, at: p.at(e.Range())}
+	out := value{kind: object, at: p.at(e.Range()), end: e.Range().End.Line}
 	for _, item := range e.Items {
 		at := p.at(item.KeyExpr.Range())
 		key := hcl.ExprAsKeyword(item.KeyExpr)

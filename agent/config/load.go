@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 )
 
 // maxSize is the largest configuration file in bytes that is read: room for
@@ -18,25 +17,30 @@ import (
 const maxSize = 16 << 20
 
 // Load reads configuration files and folders, and returns them as one. Of a
-// folder it reads every file named *.hcl, in the order of their names, and not
-// the folders in it. Templates and top-level notifications add up; of every
-// other stanza and key the last one counts. The error is an [*Error].
+// folder it reads every file named *.hcl or *.json, in the order of their
+// names, and not the folders in it. Stanzas that may be repeated, such as
+// templates, add up; of every other stanza and key the last one counts. The
+// error is an [*Error].
 func Load(paths ...string) (*File, error) {
-	r := &report{}
+	return assemble(newDecoder(&report{}, later()), paths, func(string, []byte) {})
+}
+
+// assemble loads the files, and shows each to a visitor.
+func assemble(d *decoder, paths []string, visit func(name string, source []byte)) (*File, error) {
 	if len(paths) == 0 {
-		r.problem(Position{}, "name a file or a folder with -config", "there is no configuration")
+		d.problem(Position{}, "name a file or a folder with -config", "there is no configuration")
 	}
-	d := newDecoder(r)
 	whole := d.file("", nil)
 	readable := true
-	for _, path := range expand(paths, r) {
-		source, ok := read(path, r)
+	for _, path := range expand(paths, d.report) {
+		source, ok := read(path, d.report)
 		if ok {
 			ok = d.add(whole, path, source)
+			visit(path, source)
 		}
 		readable = readable && ok
 	}
-	return finish(whole, r, readable)
+	return finish(whole, d.report, readable)
 }
 
 // finish checks how the stanzas fit together, unless some of them may be in a
@@ -47,6 +51,7 @@ func finish(whole *File, r *report, readable bool) (*File, error) {
 	if readable && len(whole.keys) > 0 {
 		checks := &report{}
 		whole.validate(checks)
+		r.warnings = append(r.warnings, checks.warnings...)
 		r.problems = append(r.problems, slices.DeleteFunc(checks.problems, func(p Problem) bool {
 			return slices.ContainsFunc(r.problems, func(known Problem) bool { return known.At == p.At })
 		})...)
@@ -74,12 +79,12 @@ func expand(paths []string, r *report) []string {
 		}
 		before := len(files)
 		for _, entry := range entries {
-			if !entry.IsDir() && filepath.Ext(entry.Name()) == ".hcl" {
+			if extension := filepath.Ext(entry.Name()); !entry.IsDir() && (extension == ".hcl" || extension == ".json") {
 				files = append(files, filepath.Join(path, entry.Name()))
 			}
 		}
 		if len(files) == before {
-			r.problem(Position{File: path}, "name the files *.hcl", "the folder holds no configuration file")
+			r.problem(Position{File: path}, "name the files *.hcl or *.json", "the folder holds no configuration file")
 		}
 	}
 	return files
@@ -131,16 +136,13 @@ func (d *decoder) add(whole *File, name string, source []byte) bool {
 	case len(trimmed) == 0:
 		d.problem(at, "it needs a template or an auto_auth stanza", "the file is empty")
 		return false
-	case trimmed[0] == '{', strings.EqualFold(filepath.Ext(name), ".json"):
-		d.problem(at, "write it as HCL", "configuration as JSON is not supported yet")
-		return false
 	}
-	tree, ok := parseHCL2(name, source, d.report)
+	tree, ok := parse(name, source, d.report)
 	if !ok {
 		return false
 	}
 	if len(tree) == 0 {
-		d.problem(at, "it needs a template or an auto_auth stanza", "the file holds nothing but comments")
+		d.problem(at, "it needs a template or an auto_auth stanza", "the file sets nothing")
 		return false
 	}
 	d.merge(whole, d.file(name, tree))
@@ -155,11 +157,11 @@ func (d *decoder) merge(whole, later *File) {
 	into, from := reflect.ValueOf(whole).Elem(), reflect.ValueOf(later).Elem()
 	for _, f := range d.vocabulary(into.Type()).fields {
 		at, written := later.keys[f.names[0]]
-		target, source := into.Field(f.index), from.Field(f.index)
+		target, source := into.FieldByIndex(f.index), from.FieldByIndex(f.index)
 		switch {
 		case !written:
 			continue
-		case repeatable(target):
+		case f.repeatable:
 			target.Set(reflect.AppendSlice(target, source))
 		default:
 			target.Set(source)
@@ -171,18 +173,42 @@ func (d *decoder) merge(whole, later *File) {
 // inherit fills in what a stanza takes from another, or from its own keys.
 func (f *File) inherit() {
 	for i := range f.Templates {
-		t := &f.Templates[i]
-		if !t.Has("renew_at") {
-			t.RenewAt = f.Lease.RenewAt
-		}
-		if !t.Has("overlap") {
-			t.Overlap = f.Lease.Overlap
-		}
-		if t.Wait != nil && t.Wait.Max == 0 {
-			t.Wait.Max = 4 * t.Wait.Min
+		f.Templates[i].inherit(f.Lease)
+	}
+	for _, g := range f.Groups {
+		for i := range g.Templates {
+			g.Templates[i].inherit(f.Lease)
 		}
 	}
-	if f.AutoAuth != nil && f.AutoAuth.Method.MountPath == "" {
-		f.AutoAuth.Method.MountPath = fmt.Sprintf("auth/%s", f.AutoAuth.Method.Type)
+	if f.State != nil && !f.Has("revoke_on_exit") {
+		f.RevokeOnExit = false
+	}
+	if f.AutoAuth == nil {
+		return
+	}
+	m := &f.AutoAuth.Method
+	if m.MountPath == "" {
+		m.MountPath = fmt.Sprintf("auth/%s", m.Type)
+	}
+	if m.Type == "cert" && m.Cert == nil {
+		m.Cert = &Cert{Origin: Origin{At: m.At}}
+	}
+}
+
+func (t *Template) inherit(from Lease) {
+	if !t.Has("renew_at") {
+		t.RenewAt = from.RenewAt
+	}
+	if !t.Has("overlap") {
+		t.Overlap = from.Overlap
+	}
+	if !t.Has("max_stale") {
+		t.MaxStale = from.MaxStale
+	}
+	if !t.Has("rotation_window") {
+		t.RotationWindow = from.RotationWindow
+	}
+	if t.Wait != nil && t.Wait.Max == 0 {
+		t.Wait.Max = 4 * t.Wait.Min
 	}
 }

@@ -11,10 +11,15 @@ import (
 	"time"
 )
 
-// parseText decodes the text of one file, "agent.hcl".
-func parseText(source []byte) (*File, error) {
+// parseText decodes the text of one file, "agent.hcl", and refuses what is not
+// built yet.
+func parseText(source []byte) (*File, error) { return parseWithout(later(), source) }
+
+// parseWithout decodes the text of one file, "agent.hcl", and refuses what is on
+// a list.
+func parseWithout(later []string, source []byte) (*File, error) {
 	r := &report{}
-	d := newDecoder(r)
+	d := newDecoder(r, later)
 	whole := d.file("", nil)
 	return finish(whole, r, d.add(whole, "agent.hcl", source))
 }
@@ -184,7 +189,11 @@ func TestWholeConfiguration(t *testing.T) {
 		[]any{true, seconds(60), 5, 0.75})
 	equal(t, "lease", []any{f.Lease.RenewAt, f.Lease.Overlap, f.Lease.Jitter, f.Lease.Has("jitter")}, []any{0.6, seconds(30), 0.0, true})
 	equal(t, "notify", []any{f.Notify[0].Type, f.Notify[0].Signal, f.Notify[0].Process}, []any{"signal", Signal(syscall.SIGUSR1), "app"})
-	equal(t, "warnings", f.Warnings, nil)
+	var warnings []string
+	for _, warning := range f.Warnings {
+		warnings = append(warnings, warning.Message)
+	}
+	equal(t, "warnings", warnings, []string{"lease_renewal_threshold has no effect here", "wait has no effect here", "wait has no effect here"})
 }
 
 func TestWholeTemplates(t *testing.T) {
@@ -267,6 +276,7 @@ func TestSeveralFilesAreTakenTogether(t *testing.T) {
 	folder := put(t, map[string]string{
 		"conf.d/20.hcl":      "log_level = \"warn\"\nvault { address = \"http://two:8200\" }\nnotify \"signal\" { process = \"two\" }\ntemplate {\n source = \"b\"\n destination = \"b\"\n}",
 		"conf.d/10.hcl":      "log_level = \"debug\"\nlog_format = \"json\"\nvault { namespace = \"one\" }\nnotify \"signal\" { process = \"one\" }\ntemplate {\n source = \"a\"\n destination = \"a\"\n}",
+		"conf.d/15.json":     `{"template": [{"source": "c", "destination": "c"}]}`,
 		"conf.d/notes.txt":   "not a configuration",
 		"conf.d/sub/30.hcl":  "not read",
 		"conf.d/dir.hcl/x.y": "not read either",
@@ -283,7 +293,7 @@ func TestSeveralFilesAreTakenTogether(t *testing.T) {
 	for _, n := range f.Notify {
 		got = append(got, n.Process)
 	}
-	equal(t, "lists", got, []string{"a", "b", "one", "two"})
+	equal(t, "lists", got, []string{"a", "c", "b", "one", "two"})
 	equal(t, "the last value wins, and of a stanza all of it", []string{f.LogLevel, f.LogFormat, f.Vault.Address, f.Vault.Namespace},
 		[]string{"warn", "json", "http://two:8200", ""})
 	equal(t, "a stanza later in line is inherited from", f.Templates[0].RenewAt, 0.7)
@@ -293,8 +303,11 @@ func TestFilesThatCannotBeUsed(t *testing.T) {
 	folder := put(t, map[string]string{
 		"empty.hcl":     " \n\t\n",
 		"comments.hcl":  "# nothing\n/* at all */",
-		"agent.json":    `{"pid_file": "x"}`,
-		"json.hcl":      "\n {\"pid_file\": \"x\"}",
+		"agent.json":    "pid_file = 1",
+		"json.hcl":      "\n {\"pid_file\": \"x\",\n}",
+		"list.json":     `["pid_file"]`,
+		"nested.json":   strings.Repeat("[", 5000) + strings.Repeat("]", 5000),
+		"truncated.hcl": job + "log_level =",
 		"empty/x.txt":   "",
 		"two/one.hcl":   "nonsense =",
 		"two/two.hcl":   "pid_fil = \"x\"",
@@ -311,10 +324,13 @@ func TestFilesThatCannotBeUsed(t *testing.T) {
 		{"a missing file", []string{"none.hcl"}, []string{"none.hcl: opening the configuration: no such file or directory; check the path"}},
 		{"a file where a folder should be", []string{"empty.hcl/x"}, []string{"empty.hcl/x: opening the configuration: not a directory"}},
 		{"an empty file", []string{"empty.hcl"}, []string{"empty.hcl: the file is empty; it needs a template or an auto_auth stanza"}},
-		{"a file of comments", []string{"comments.hcl"}, []string{"comments.hcl: the file holds nothing but comments; it needs a template or an auto_auth stanza"}},
-		{"JSON by its name", []string{"agent.json"}, []string{"agent.json: configuration as JSON is not supported yet; write it as HCL"}},
-		{"JSON by its content", []string{"json.hcl"}, []string{"json.hcl: configuration as JSON is not supported yet; write it as HCL"}},
-		{"a folder without configuration", []string{"empty"}, []string{"empty: the folder holds no configuration file; name the files *.hcl"}},
+		{"a file of comments", []string{"comments.hcl"}, []string{"comments.hcl: the file sets nothing; it needs a template or an auto_auth stanza"}},
+		{"JSON by its name", []string{"agent.json"}, []string{"agent.json:1: invalid JSON: invalid character 'p' looking for beginning of value"}},
+		{"JSON by its content", []string{"json.hcl"}, []string{"json.hcl:3: invalid JSON: invalid character '}' looking for beginning of object key string"}},
+		{"a list of JSON", []string{"list.json"}, []string{"list.json:1: a configuration in JSON is one object, not a list; write { … }"}},
+		{"brackets of JSON", []string{"nested.json"}, []string{"nested.json:1: nested more than 100 deep"}},
+		{"a key without a value at the end", []string{"truncated.hcl"}, []string{"truncated.hcl:5: invalid expression; expected the start of an expression, but found an invalid expression token"}},
+		{"a folder without configuration", []string{"empty"}, []string{"empty: the folder holds no configuration file; name the files *.hcl or *.json"}},
 		{"a file that is too large", []string{"huge.hcl"}, []string{"huge.hcl: the file is larger than 16777216 bytes; split it into several files"}},
 		{"brackets without end", []string{"nested.hcl"}, []string{"nested.hcl:1: nested more than 100 deep; look for a bracket that is never closed"}},
 		{"operators without end", []string{"operators.hcl"}, []string{"operators.hcl:2: nested more than 100 deep; look for a bracket that is never closed"}},

@@ -43,9 +43,11 @@ func (p Problem) String() string {
 // Error is a configuration that cannot be used. It holds at least one problem.
 type Error struct {
 	Problems []Problem
+	Warnings []Problem // see [File]
 }
 
-// Error implements error, with one line for each problem.
+// Error implements error, with one line for each problem and none for the
+// warnings.
 func (e *Error) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, problem := range e.Problems {
@@ -70,11 +72,16 @@ func (r *report) warning(at Position, hint, format string, args ...any) {
 
 // err returns the problems in the order of their lines, nil if there are none.
 func (r *report) err() error {
+	sortByPosition(r.problems)
+	sortByPosition(r.warnings)
 	if len(r.problems) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(r.problems, func(a, b Problem) int {
+	return &Error{Problems: r.problems, Warnings: r.warnings}
+}
+
+func sortByPosition(problems []Problem) {
+	slices.SortStableFunc(problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.At.File, b.At.File), cmp.Compare(a.At.Line, b.At.Line))
 	})
-	return &Error{Problems: r.problems}
 }

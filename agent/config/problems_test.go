@@ -1,6 +1,7 @@
 package config
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -20,12 +21,6 @@ func TestProblems(t *testing.T) {
 			[]string{`agent.hcl:6: unknown key "adress" in vault; did you mean "address"?`}},
 		{"a key that resembles none", "template_config {\n zzz = 1\n}",
 			[]string{`agent.hcl:6: unknown key "zzz" in template_config; known here: exit_on_retry_failure, static_secret_render_interval, max_connections_per_host, lease_renewal_threshold`}},
-		{"a stanza that comes later", "cache {\n}\nlistener \"tcp\" {\n}",
-			[]string{`agent.hcl:5: "cache" is not supported yet; remove it`, `agent.hcl:7: "listener" is not supported yet; remove it`}},
-		{"a key that comes later", "auto_auth {\n method \"token_file\" {\n  wrap_ttl = \"5m\"\n  config { token_file_path = \"x\" }\n }\n sink \"file\" {\n  dh_type = \"curve25519\"\n  config { path = \"c\" }\n }\n}",
-			[]string{`agent.hcl:7: "wrap_ttl" in method is not supported yet; remove it`, `agent.hcl:11: "dh_type" in sink is not supported yet; remove it`}},
-		{"a method that comes later", "auto_auth {\n method \"kubernetes\" {\n  config { role = \"x\" }\n }\n}",
-			[]string{`agent.hcl:6: method "kubernetes" is not supported yet; supported are: approle, token_file`}},
 		{"an unknown method", "auto_auth {\n method \"aprole\" {\n }\n}",
 			[]string{`agent.hcl:6: unknown method "aprole"; did you mean "approle"?`}},
 		{"a method without a type", "auto_auth {\n method {\n }\n}",
@@ -42,8 +37,6 @@ func TestProblems(t *testing.T) {
 			[]string{`agent.hcl:7: unknown key "token_file_path" in config; did you mean "role_id_file_path"?`, `agent.hcl:7: "role_id_file_path" is missing in config; set "role_id_file_path"`}},
 		{"a label where none belongs", "vault \"main\" {\n}",
 			[]string{`agent.hcl:5: vault takes no label; write vault { … }`}},
-		{"a key twice", "log_level = \"info\"\nlog_level = \"info\"",
-			[]string{`agent.hcl:6: attribute redefined; the argument "log_level" was already set at agent.hcl:5,1-10. Each argument may be set only once`}},
 		{"a stanza twice", "vault {\n}\nvault {\n}",
 			[]string{`agent.hcl:7: "vault" was already set on line 5; keep one`}},
 		{"two names of one key", "template {\n source = \"c\"\n destination = \"d\"\n perms = 600\n mode = 640\n}",
@@ -52,9 +45,11 @@ func TestProblems(t *testing.T) {
 			[]string{`agent.hcl:5: vault: want a block, got a text`}},
 		{"values instead of blocks", "auto_auth = 5\ntemplate = [{ source = \"c\", destination = \"d\" }, \"e\"]",
 			[]string{`agent.hcl:5: auto_auth: want a block, got a number`, `agent.hcl:6: template: want a block, got a text`}},
+		{"a value instead of a wrapper", "auto_auth {\n method \"token_file\" {\n  config { token_file_path = \"x\" }\n }\n sinks = [\"file\"]\n}",
+			[]string{`agent.hcl:9: sinks: want a block, got a text`}},
 		{"a block instead of a value", "pid_file {\n}",
 			[]string{`agent.hcl:5: pid_file: want a text in double quotes, got a block`}},
-		{"wrong types, without repeating what may be a secret", "pid_file = 12345\nexit_after_auth = \"maybe\"\nlease {\n renew_at = \"half\"\n overlap = [1]\n}",
+		{"wrong types, without repeating what may be a secret", "pid_file = 12345\nexit_after_auth = \"maybe\"\nlease {\n renew_at = \"half\"\n overlap = [1, 2]\n}",
 			[]string{`agent.hcl:5: pid_file: want a text in double quotes, got a number`, `agent.hcl:6: exit_after_auth: want true or false, got "maybe"`,
 				`agent.hcl:8: renew_at: want a number, got "half"`, `agent.hcl:9: overlap: want a duration such as "5m" or a number of seconds, got a list`}},
 		{"null", "pid_file = null\nexit_after_auth = null",
@@ -123,15 +118,141 @@ func TestStanzasThatDoNotFit(t *testing.T) {
 		{"signals", job + "notify \"signal\" {\n signal = \"RELOAD\"\n process = \"x\"\n}\nnotify \"signal\" {\n pid = 0\n pidfile = \"x\"\n}\nnotify \"signal\" {\n}",
 			[]string{`agent.hcl:6: signal: unknown signal "RELOAD"; write it as "SIGHUP", "HUP" or 1`, `agent.hcl:9: the signal has more than one target: pid, pidfile; set exactly one of pid, pidfile and process`,
 				`agent.hcl:10: pid: want the number of a process, got 0`, `agent.hcl:13: the signal has no target; set exactly one of pid, pidfile and process`}},
-		{"keys of another notifier", job + "notify \"command\" {\n pidfile = \"x\"\n timeout = \"0s\"\n}\nnotify \"webhook\" {\n}",
-			[]string{`agent.hcl:5: "command" is missing in notify; set "command"`, `agent.hcl:6: unknown key "pidfile" in notify; known here: type, command, timeout`,
-				`agent.hcl:7: timeout: want more than 0; 30s is the default`, `agent.hcl:9: notify "webhook" is not supported yet; supported are: signal, command`}},
+		{"keys of another notifier", job + "notify \"command\" {\n comand = \"x\"\n timeout = \"0s\"\n}\nnotify \"signal\" {\n pid = 1\n pid_file = \"x\"\n}",
+			[]string{`agent.hcl:5: "command" is missing in notify; set "command"`, `agent.hcl:6: unknown key "comand" in notify; did you mean "command"?`,
+				`agent.hcl:7: timeout: want more than 0; 30s is the default`, `agent.hcl:11: unknown key "pid_file" in notify; did you mean "pidfile"?`}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := parseText([]byte(test.content))
 			wantProblems(t, err, test.want...)
 		})
+	}
+}
+
+func TestStanzasOfServingAndRenderingThatDoNotFit(t *testing.T) {
+	const login = "auto_auth {\n method \"token_file\" {\n  wrap_ttl = \"1m\"\n  config { token_file_path = \"x\" }\n }\n"
+	const sink = " sink \"file\" {\n  config { path = \"PATH\" }\n }\n"
+	method := func(name, config string) string {
+		return job + "auto_auth {\n method \"" + name + "\" {\n  config {\n" + config + "\n  }\n }\n}"
+	}
+	inTemplate := func(keys string) string { return "template {\n destination = \"b\"\n" + keys + "\n}" }
+	tests := []struct {
+		name    string
+		content string
+		want    []string
+	}{
+		{"a cache for nobody", "cache {\n}", []string{`agent.hcl:1: cache has neither a listener nor a template; add listener "tcp" { … } or a template`}},
+		{"a proxy that nobody reaches", job + "api_proxy {\n}", []string{`agent.hcl:5: api_proxy has no listener; add listener "tcp" { … }`}},
+		{"a token that no caller gets", strings.Replace(login, "wrap_ttl = \"1m\"", "", 1) + "}\napi_proxy {\n}\nlistener \"unix\" {\n address = \"/x\"\n}",
+			[]string{`agent.hcl:1: auto_auth gets a token that nobody uses; add a sink or a template`}},
+		{"a wrapped token for two", login + strings.Replace(sink, "PATH", "a", 1) + strings.Replace(sink, "PATH", "b", 1) + "}",
+			[]string{`agent.hcl:3: a token that is wrapped by the server fits one sink, and there are 2; set wrap_ttl of the sinks instead`}},
+		{"a token wrapped twice", login + strings.Replace(sink, "  config", "  wrap_ttl = \"1m\"\n  config", 1) + "}",
+			[]string{`agent.hcl:7: wrap_ttl is set for both the method and the sink; keep one of them`}},
+		{"encryption without a key", login + strings.Replace(sink, "  config", "  aad = \"x\"\n  config", 1) + "}",
+			[]string{`agent.hcl:7: aad encrypts nothing without a key; set dh_path to the reader's public key`}},
+		{"variables without a child", "env_template \"A\" {\n contents = \"x\"\n}", []string{`agent.hcl:1: env_template is the environment of a child, and there is none; add exec with the command, or use env_file`}},
+		{"a child without variables", job + "exec {\n command = \"x\"\n}", []string{`agent.hcl:5: exec starts a child whose environment has no secret; add env_template "NAME" { … }`}},
+		{"names of variables", "exec {\n command = \"x\"\n}\nenv_template \"A-B\" {\n contents = \"x\"\n}\nenv_template {\n contents = \"x\"\n}\nenv_template \"C\" {\n contents = \"x\"\n}\nenv_template \"C\" {\n contents = \"x\"\n}",
+			[]string{`agent.hcl:4: "A-B" is no name of an environment variable; use letters, digits and _`, `agent.hcl:7: env_template has no name; write env_template "NAME" { … }`, `agent.hcl:13: the variable "C" is set by agent.hcl:10 already; give each its own name`}},
+		{"keys that a variable has not", "exec {\n command = \"x\"\n}\nenv_template \"A\" {\n contents = \"x\"\n perms = 0600\n}", []string{`agent.hcl:6: unknown key "perms" in env_template; known here: source, contents, secret, format, error_on_missing_key, error_fatal, left_delimiter, right_delimiter, function_denylist, function_blacklist, sandbox_path, name`}},
+		{"a format of a template", inTemplate("contents = \"x\"\nformat = \"json\""), []string{`agent.hcl:4: format is that of a secret without a template; set secret to a path, or remove format`}},
+		{"a secret without a format", inTemplate(`secret = "kv/x"`), []string{`agent.hcl:3: the secret has no format; set format to json, yaml, env or properties`}},
+		{"an unknown format", inTemplate("secret = \"kv/x\"\nformat = \"jsn\""), []string{`agent.hcl:4: format: unknown value "jsn"; did you mean "json"?`}},
+		{"schedules", inTemplate("contents = \"x\"\nmax_stale = 0\nrefresh_interval = 0\nrotation_window = [\"noon\"]\nnotify \"child\" {\n budget = 3\n}"),
+			[]string{`agent.hcl:4: max_stale: want more than 0; remove it for that of the lease stanza`, `agent.hcl:5: refresh_interval: want more than 0, or "never"`,
+				`agent.hcl:6: rotation_window: want a time such as "Mon-Fri 02:00-04:30" or "Sun 23:00-01:00 UTC", got "noon"`, `agent.hcl:8: budget: want a number in a time, such as "3/1h", got 3`}},
+		{"files outside of a group", "group \"g\" {\n directory = \"/d\"\n keep = -1\n template {\n  contents = \"x\"\n  destination = \"../b\"\n }\n template {\n  contents = \"x\"\n  destination = \"/b\"\n  in_place = true\n }\n}",
+			[]string{`agent.hcl:3: keep: want 0 or more, got -1`, `agent.hcl:6: "../b" is outside of the group; write it relative to the group's directory`, `agent.hcl:10: "/b" is outside of the group; write it relative to the group's directory`, `agent.hcl:11: in_place: the files of a group are switched, not written over; remove it`}},
+		{"one folder for two groups", "group \"g\" {\n directory = \"/d\"\n template {\n  contents = \"x\"\n  destination = \"b\"\n }\n}\ngroup \"h\" {\n directory = \"/d/\"\n template {\n  contents = \"x\"\n  destination = \"c\"\n }\n}",
+			[]string{`agent.hcl:9: "/d" is written by agent.hcl:2 already; give each its own file`}},
+		{"an empty group", "group \"g\" {\n directory = \"/d\"\n}", []string{`agent.hcl:1: "template" is missing in group; set "template"`}},
+		{"two keys of a state", job + "state {\n path = \"p\"\n key_file = \"k\"\n credential = \"c\"\n}", []string{`agent.hcl:8: the state has both key_file and credential; keep one of them`}},
+		{"listeners", job + "listener \"tcp\" {\n}\nlistener \"unix\" {\n}\nlistener \"tcp\" {\n tls_disable = 1\n tls_min_version = \"tls13\"\n tls_max_version = \"tls12\"\n role = \"metrics\"\n tls_require_and_verify_client_cert = true\n socket_mod = \"0600\"\n}\nlistener \"unix\" {\n address = \"/x\"\n socket_mod = \"0600\"\n}",
+			[]string{`agent.hcl:5: the listener has no certificate; set tls_cert_file and tls_key_file, or tls_disable = true`, `agent.hcl:7: the socket has no path; set address to its path`,
+				`agent.hcl:11: tls_min_version tls13 is above tls_max_version tls12; raise tls_max_version`, `agent.hcl:13: role: unknown value "metrics"; known here: default, metrics_only`,
+				`agent.hcl:14: there is no CA to verify the callers' certificates; set tls_client_ca_file`, `agent.hcl:15: unknown key "socket_mod" in listener; known here: type, address, tls_disable, tls_cert_file, tls_key_file, tls_min_version, tls_max_version, tls_cipher_suites, tls_client_ca_file, tls_require_and_verify_client_cert, role, require_request_header, agent_api`,
+				`agent.hcl:19: unknown key "socket_mod" in listener; did you mean "socket_mode"?`}},
+		{"connections and logs", job + "disable_keep_alives = [\"cache\"]\nlog_rotate_bytes = -1\nlog_file = \"x\"", []string{`agent.hcl:5: disable_keep_alives: unknown value "cache"; known here: auto-auth, caching, proxying, templating`, `agent.hcl:6: log_rotate_bytes: want 0 or more, got -1`}},
+		{"webhooks and units", job + "notify \"webhook\" {\n url = \"app\"\n headers = { a = 1 }\n}\nnotify \"systemd\" {\n unit = \"\"\n}",
+			[]string{`agent.hcl:6: url: want an address of HTTP; write it as https://host/path`, `agent.hcl:7: headers: want a block of texts, got one with a number in it`, `agent.hcl:10: unit is empty; write a value or remove the key`}},
+		{"credentials", "credentials {\n socket = \"s\"\n credential \"a\" {\n  contents = \"x\"\n }\n credential \"a\" {\n  contents = \"x\"\n }\n}", []string{`agent.hcl:6: the credential "a" is that of agent.hcl:3 already; give each its own name`}},
+		{"aws", method("aws", "type = \"sts\"\nrole = \"r\"\naccess_key = \"a\""), []string{`agent.hcl:7: access_key and secret_key go together; set both or none`, `agent.hcl:8: type: unknown value "sts"; known here: iam, ec2`}},
+		{"gcp", method("gcp", "type = \"iam\"\nrole = \"r\"\njwt_exp = 0"), []string{`agent.hcl:7: the type "iam" needs a service account; set service_account`, `agent.hcl:10: jwt_exp: want 1 or more, got 0`}},
+		{"approle", method("approle", "role_id_file_path = \"r\"\nsecret_id_response_wrapping_path = \"w\""), []string{`agent.hcl:9: there is no secret id to unwrap; set secret_id_file_path`}},
+		{"passwords", method("ldap", "username = \"\"\npassword_file_path = \"\""), []string{`agent.hcl:8: username is empty; write a value or remove the key`, `agent.hcl:9: password_file_path is empty; write a value or remove the key`}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := parseWithout(nil, []byte(test.content))
+			wantProblems(t, err, test.want...)
+		})
+	}
+}
+
+func TestALogThatIsNotAFileIsNotRotated(t *testing.T) {
+	f, err := parseWithout(nil, []byte(job+"log_rotate_bytes = 5"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "warnings", texts(f.Warnings), []string{`agent.hcl:5: log_rotate_bytes has no effect without a log file; set log_file`})
+}
+
+func TestWhatIsNotBuiltYetIsRefusedByName(t *testing.T) {
+	tests := []struct {
+		name    string
+		content string // begins on line 5, after job
+		want    string
+	}{
+		{"a stanza", "cache {\n use_auto_auth_token = 5\n}", `agent.hcl:5: "cache" is not supported yet; remove it`},
+		{"a stanza with a label", "listener \"tcp\" {\n}", `agent.hcl:5: "listener" is not supported yet; remove it`},
+		{"a key", "lease {\n max_stale = \"1h\"\n}", `agent.hcl:6: "max_stale" in lease is not supported yet; remove it`},
+		{"a type", "notify \"webhook\" {\n}", `agent.hcl:5: notify "webhook" is not supported yet; supported are: signal, child, command, systemd`},
+		{"a key that is like one", "lease {\n max_stal = \"1h\"\n}", `agent.hcl:6: unknown key "max_stal" in lease; known here: renew_at, overlap, jitter, rotation_window`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := parseWithout([]string{"cache", "listener", "lease max_stale", "notify:webhook"}, []byte(job+test.content))
+			wantProblems(t, err, test.want)
+		})
+	}
+}
+
+func TestEveryLineOfTheListNamesAKey(t *testing.T) {
+	keys := make(map[string]bool)
+	gather(keys, newVocabulary(reflect.TypeFor[File]()), "")
+	for _, line := range later() {
+		if !keys[line] {
+			t.Errorf("%q is on the list, and not in the vocabulary", line)
+		}
+	}
+}
+
+// gather collects the keys of a stanza and of those in it, as later.go writes
+// them.
+func gather(keys map[string]bool, words *vocabulary, stanza string) {
+	for _, name := range words.types() {
+		keys[stanza+":"+name] = true
+	}
+	for _, f := range words.fields {
+		key := strings.TrimSpace(stanza + " " + f.names[0])
+		keys[key] = true
+		if f.stanza != nil {
+			gather(keys, newVocabulary(f.stanza), f.names[0])
+		}
+	}
+}
+
+func TestMethodsOfOtherAgentsNameWhatToUse(t *testing.T) {
+	for name, hint := range map[string]string{
+		"kerberos": `use "ldap" with a password file, or "cert" with the machine's certificate`,
+		"alicloud": `use "jwt" with the pod's OIDC token, or "approle"`,
+		"cf":       `use "cert" with the instance's certificate, $CF_INSTANCE_CERT and $CF_INSTANCE_KEY`,
+		"oci":      `use "kubernetes" or "jwt" with the workload's token, or "approle"`,
+	} {
+		_, err := parseText([]byte(job + "auto_auth {\n method \"" + name + "\" {\n  mount_path = 5\n }\n}"))
+		wantProblems(t, err, "agent.hcl:6: method \""+name+"\" is not supported; "+hint)
 	}
 }
 

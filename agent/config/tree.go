@@ -36,4 +36,5 @@ type value struct {
 	items  []value // of a list
 	body   body    // of an object
 	at     Position
+	end    int // line of the closing brace of an object; 0 if unknown
 }

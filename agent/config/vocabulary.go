@@ -8,53 +8,80 @@ import (
 	"github.com/agext/levenshtein"
 )
 
-// vocabulary is what may stand in a stanza, read from the tags of its struct:
+// vocabulary is what may stand in a stanza, read from the tags of its struct
+// and of the structs that it embeds:
 //
 //	hcl:"perms|mode"      the key, and other names for it
 //	hcl:"path,required"   a key that must be set
 //	hcl:"type,label"      set by the label of the block or by the key
+//	hcl:"config,merge"    a block that may be repeated, and is then one
 //	default:"30s"         the value when the key is not set
-//	when:"approle"        the key belongs to blocks of that type only
-//	later:"cache exec"    on the blank field, keys known but not supported yet;
-//	                      on the label, such types
+//	when:"approle"        the key belongs to blocks of these types only
+//	types:"tcp unix"      on the label, the types, where when does not tell them
+//	within:"sinks"        a block that may also stand in one called so
 //	ignored:"cluster_name" on the blank field, keys that are accepted with a
 //	                      warning because they can have no effect here
 type vocabulary struct {
 	fields  []field
-	later   []string
 	ignored []string
 }
 
 type field struct {
-	index    int
+	index    []int
 	names    []string // the first is the one to use
 	required bool
 	label    bool
+	merge    bool
 	fallback string
-	when     string
-	later    []string // of a label
+	when     []string
+	types    []string     // of a label
+	within   string       // empty for none
+	stanza   reflect.Type // of a block, the struct that takes it; else nil
+	// repeatable marks a block that may stand in its stanza several times.
+	repeatable bool
 }
 
 func newVocabulary(stanza reflect.Type) *vocabulary {
 	v := &vocabulary{}
-	for i := range stanza.NumField() {
-		tag := stanza.Field(i).Tag
-		if stanza.Field(i).Name == "_" {
-			v.later = strings.Fields(tag.Get("later"))
-			v.ignored = strings.Fields(tag.Get("ignored"))
+	for _, f := range reflect.VisibleFields(stanza) {
+		if f.Name == "_" {
+			v.ignored = strings.Fields(f.Tag.Get("ignored"))
 		}
-		key, found := tag.Lookup("hcl")
+		key, found := f.Tag.Lookup("hcl")
 		if !found {
 			continue
 		}
-		names, option, _ := strings.Cut(key, ",")
+		words := strings.Split(key, ",")
+		options := words[1:]
+		block := stanzaType(f.Type)
 		v.fields = append(v.fields, field{
-			index: i, names: strings.Split(names, "|"),
-			required: option == "required", label: option == "label",
-			fallback: tag.Get("default"), when: tag.Get("when"), later: strings.Fields(tag.Get("later")),
+			index: f.Index, names: strings.Split(words[0], "|"),
+			required: slices.Contains(options, "required"),
+			label:    slices.Contains(options, "label"),
+			merge:    slices.Contains(options, "merge"),
+			fallback: f.Tag.Get("default"),
+			when:     strings.Fields(f.Tag.Get("when")),
+			types:    strings.Fields(f.Tag.Get("types")),
+			within:   f.Tag.Get("within"),
+			stanza:   block, repeatable: block != nil && f.Type.Kind() == reflect.Slice,
 		})
 	}
 	return v
+}
+
+// stanzaType returns the struct behind a field that takes a block, or several
+// of them; nil for any other field.
+func stanzaType(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	if _, ok := t.FieldByName("Origin"); !ok {
+		return nil
+	}
+	return t
 }
 
 // label returns the field that takes the block's label, if there is one.
@@ -66,21 +93,31 @@ func (v *vocabulary) label() (field, bool) {
 	return v.fields[i], true
 }
 
-// types returns the values that the label may have.
+// types returns the values that the label may have; none if it is a name that
+// is free to choose.
 func (v *vocabulary) types() []string {
 	var out []string
 	for _, f := range v.fields {
-		if f.when != "" && !slices.Contains(out, f.when) {
-			out = append(out, f.when)
+		for _, name := range slices.Concat(f.types, f.when) {
+			if !slices.Contains(out, name) {
+				out = append(out, name)
+			}
 		}
 	}
 	return out
 }
 
-// find returns the field of a key in a block of the given type.
+// belongs reports whether the key may stand in a block of the given type.
+func (f field) belongs(blockType string) bool {
+	return len(f.when) == 0 || slices.Contains(f.when, blockType)
+}
+
+// find returns the field of a key in a block of the given type. The case of
+// the key does not matter.
 func (v *vocabulary) find(key, blockType string) (field, bool) {
+	key = strings.ToLower(key)
 	i := slices.IndexFunc(v.fields, func(f field) bool {
-		return slices.Contains(f.names, key) && (f.when == "" || f.when == blockType)
+		return slices.Contains(f.names, key) && f.belongs(blockType)
 	})
 	if i < 0 {
 		return field{}, false
@@ -88,15 +125,11 @@ func (v *vocabulary) find(key, blockType string) (field, bool) {
 	return v.fields[i], true
 }
 
-// keys returns every key that a block of the given type may have.
-func (v *vocabulary) keys(blockType string) []string {
-	var out []string
-	for _, f := range v.fields {
-		if f.when == "" || f.when == blockType {
-			out = append(out, f.names...)
-		}
-	}
-	return out
+// has reports whether a key may stand in a block of some type.
+func (v *vocabulary) has(key string) bool {
+	key = strings.ToLower(key)
+	return slices.Contains(v.ignored, key) ||
+		slices.ContainsFunc(v.fields, func(f field) bool { return slices.Contains(f.names, key) })
 }
 
 // suggest returns a hint that names the word nearest to the one given, or all

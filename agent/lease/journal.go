@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/novatech/securevault/agent/schedule"
 	"github.com/novatech/securevault/agent/state"
 	"github.com/novatech/securevault/internal/vault"
 )
@@ -124,9 +125,10 @@ func (m *Manager) restore() error {
 }
 
 func (r entryRecord) credential() *credential {
+	secret := &vault.Secret{LeaseID: r.LeaseID, Renewable: r.Renewable, TTL: r.TTL, Data: r.Data}
 	return &credential{
-		secret:  &vault.Secret{LeaseID: r.LeaseID, Renewable: r.Renewable, TTL: r.TTL, Data: r.Data},
-		version: r.Version, epoch: r.Epoch, granted: r.Granted, ttl: r.TTL, full: r.Full, renewable: r.Renewable,
+		secret: secret, version: r.Version, epoch: r.Epoch, granted: r.Granted, ttl: r.TTL, full: r.Full,
+		renewable: r.Renewable, end: vault.LifeOf(r.Want, secret, r.Granted).End,
 	}
 }
 
@@ -144,6 +146,7 @@ func (m *Manager) claim(e *entry, now time.Time) {
 		e.current.adoptedAt = now
 	}
 	m.markStale(e, now)
+	e.remember(schedule.None, now)
 	m.stats.Adopted++
 	m.touch(now)
 	m.cfg.Log.Info("secret adopted", zap.Stringer("secret", e.want),

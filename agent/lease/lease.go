@@ -15,6 +15,7 @@ package lease
 
 import (
 	"hash/maphash"
+	"maps"
 	"reflect"
 	"time"
 
@@ -32,6 +33,7 @@ type credential struct {
 	ttl        time.Duration // granted last
 	full       time.Duration // granted at issue
 	renewable  bool
+	end        vault.End
 	gone       bool // the server no longer knows the lease
 	notBefore  time.Time
 	staleSince time.Time
@@ -39,20 +41,25 @@ type credential struct {
 	adoptedAt  time.Time // when it was taken over from an earlier run; zero once renewed
 }
 
-func newCredential(secret *vault.Secret, token vault.Token, asked time.Time) *credential {
+func newCredential(w vault.Want, secret *vault.Secret, token vault.Token, asked time.Time) *credential {
+	life := vault.LifeOf(w, secret, asked)
 	return &credential{
 		secret:    secret,
 		epoch:     token.Epoch,
 		granted:   asked,
-		ttl:       secret.TTL,
-		full:      secret.TTL,
+		ttl:       life.TTL,
+		full:      life.TTL,
 		renewable: secret.Renewable,
+		end:       life.End,
 	}
 }
 
 // leased reports whether the credential ends and can be revoked. A lease
 // without a TTL does not end, and is read again like a static secret.
 func (c *credential) leased() bool { return c.secret.LeaseID != "" && c.ttl > 0 }
+
+// lapses reports whether the credential ends at all, with a lease or by itself.
+func (c *credential) lapses() bool { return c.leased() || c.end == vault.Expiry }
 
 func (c *credential) ends() time.Time { return c.granted.Add(c.ttl) }
 
@@ -78,7 +85,9 @@ type entry struct {
 	class    vault.Class
 	failures int // in a row, of one class
 	failedAt time.Time
-	err      error // of the last request; nil if it succeeded
+	failing  time.Time // since when requests have failed; zero if the last succeeded
+	err      error     // of the last request; nil if it succeeded
+	history  []Event   // the last few, oldest first
 }
 
 func (e *entry) facts(seed maphash.Seed) schedule.Facts {
@@ -89,6 +98,7 @@ func (e *entry) facts(seed maphash.Seed) schedule.Facts {
 	if c := e.current; c != nil {
 		f.Held, f.Leased, f.Renewable = true, c.leased(), c.renewable
 		f.Granted, f.TTL, f.Full = c.granted, c.ttl, c.full
+		f.Expires, f.Rotates = c.end == vault.Expiry, c.end == vault.Rotation
 		f.Gone, f.NotBefore = c.gone, c.notBefore
 		f.StaleSince, f.TokenEnds, f.AdoptedAt = c.staleSince, c.tokenEnds, c.adoptedAt
 		f.Seed += c.version
@@ -106,6 +116,9 @@ func (e *entry) fail(action schedule.Action, err error, now time.Time) bool {
 	}
 	e.failed, e.class, e.failedAt, e.err = action, class, now, err
 	e.failures++
+	if e.failing.IsZero() {
+		e.failing = now
+	}
 	if action == schedule.Renew && e.current != nil {
 		switch class {
 		case vault.Gone:
@@ -124,7 +137,7 @@ func (e *entry) item() Item {
 	item := Item{Err: e.err, Failures: e.failures}
 	if c := e.current; c != nil {
 		item.Secret, item.Version = c.secret, c.version
-		if c.leased() {
+		if c.lapses() {
 			item.Ends = c.ends()
 		}
 	}
@@ -133,9 +146,17 @@ func (e *entry) item() Item {
 
 func (e *entry) succeed() {
 	e.failed, e.class, e.failures, e.err = schedule.None, vault.None, 0, nil
+	e.failing = time.Time{}
 }
 
 // sameData reports whether a secret that was read again still says the same.
-func sameData(a, b *vault.Secret) bool {
-	return a.LeaseID == "" && b.LeaseID == "" && reflect.DeepEqual(a.Data, b.Data)
+// The time to the next rotation runs down, and says nothing new.
+func sameData(a, b *credential) bool {
+	before, after := a.secret.Data, b.secret.Data
+	if b.end == vault.Rotation {
+		before, after = maps.Clone(before), maps.Clone(after)
+		delete(before, "ttl")
+		delete(after, "ttl")
+	}
+	return a.secret.LeaseID == "" && b.secret.LeaseID == "" && reflect.DeepEqual(before, after)
 }

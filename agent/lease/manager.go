@@ -121,27 +121,29 @@ func (m *Manager) SetToken(token vault.Token) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer signal(m.wake)
-	previous := m.token
+	known := m.token.Epoch
 	m.token = token
-	if token.Epoch == previous.Epoch {
+	if token.Epoch == known {
 		return
 	}
 	now := time.Now()
 	for _, e := range m.entries {
 		m.markStale(e, now)
-		if c := e.current; c != nil && c.epoch == previous.Epoch {
-			c.tokenEnds = previous.Ends
-		}
 		e.succeed() // whatever the old token was refused, the new one may be allowed
 		m.reschedule(e, now)
 	}
 }
 
 // markStale notes that the token in use is not the one that issued what an
-// entry holds.
+// entry holds, and how long that one still lives.
 func (m *Manager) markStale(e *entry, now time.Time) {
-	if c := e.current; c != nil && c.epoch < m.token.Epoch && c.staleSince.IsZero() {
-		c.staleSince = now
+	c := e.current
+	if c == nil || c.epoch >= m.token.Epoch || !c.staleSince.IsZero() {
+		return
+	}
+	c.staleSince = now
+	if c.epoch+1 == m.token.Epoch {
+		c.tokenEnds = m.token.PreviousEnds
 	}
 }
 
@@ -295,7 +297,7 @@ func (m *Manager) request(ctx context.Context, e *entry, action schedule.Action,
 	case action == schedule.Renew:
 		m.renewed(e, held, secret, asked)
 	default:
-		m.issued(e, action, newCredential(secret, token, asked), now)
+		m.issued(e, action, newCredential(e.want, secret, token, asked), now)
 	}
 	m.reschedule(e, now)
 }
@@ -309,6 +311,9 @@ func suspicious(err error) bool {
 
 func (m *Manager) failed(e *entry, action schedule.Action, err error, now time.Time) {
 	m.stats.Failed++
+	if action == schedule.Renew {
+		m.stats.RenewFailed++
+	}
 	log := m.cfg.Log.Debug
 	if e.fail(action, err, now) {
 		log = m.cfg.Log.Warn
@@ -337,19 +342,16 @@ func (m *Manager) issued(e *entry, action schedule.Action, c *credential, now ti
 		return
 	}
 	old := e.current
-	if action == schedule.Reread && old != nil && sameData(old.secret, c.secret) {
-		old.granted = c.granted
+	if action == schedule.Reread && old != nil && sameData(old, c) {
+		old.granted, old.ttl, old.full = c.granted, c.ttl, c.full
 		return
 	}
 	m.generation++
 	c.version = m.generation
 	e.current = c
+	m.markStale(e, now) // the token was replaced while the answer was on its way
 	m.note(e.want, c)
-	if action == schedule.Rotate {
-		m.stats.Rotated++
-	} else {
-		m.stats.Issued++
-	}
+	m.count(e, action, now)
 	if old != nil && old.leased() {
 		if old.gone {
 			// A server that loses every lease gets one request per lifetime.

@@ -69,8 +69,8 @@ func want(t *testing.T, path string) vault.Want {
 	return w
 }
 
-func (r *rig) useToken(id string, epoch uint64, ends time.Time) {
-	r.manager.SetToken(vault.Token{Value: vault.Sensitive(id), Epoch: epoch, Ends: ends})
+func (r *rig) useToken(id string, epoch uint64, previousEnds time.Time) {
+	r.manager.SetToken(vault.Token{Value: vault.Sensitive(id), Epoch: epoch, PreviousEnds: previousEnds})
 }
 
 func (r *rig) want(paths ...string) {
@@ -235,20 +235,33 @@ func TestANewTokenReplacesLeasesWhileTheOldOneLives(t *testing.T) {
 	run(t, renewable, func(r *rig) {
 		r.server.Role("database/creds/*", renewable)
 		old := r.server.Token(vaulttest.Token{TTL: 60 * time.Second})
-		r.useToken(old, 2, r.start.Add(60*time.Second))
+		r.useToken(old, 2, time.Time{})
 		var paths []string
 		for i := range 50 {
 			paths = append(paths, fmt.Sprintf("database/creds/app-%d", i))
 		}
 		r.want(paths...)
 		r.at(30 * time.Second)
-		r.useToken(vaulttest.RootToken, 3, time.Time{})
+		r.useToken(vaulttest.RootToken, 3, r.start.Add(60*time.Second))
 		r.at(33 * time.Second)
 		if n := r.server.Issued(""); n == 50 || n == 100 {
 			t.Errorf("credentials 3 s after the new token = %d, want some replaced, not all at once", n)
 		}
 		r.at(59 * time.Second)
 		r.expect("credentials before the old token ends", r.server.Issued(""), 100)
+	})
+}
+
+func TestACredentialThatArrivesAfterItsTokenWasReplacedIsReplacedToo(t *testing.T) {
+	run(t, renewable, func(r *rig) {
+		r.server.Inject(vaulttest.Fault{Op: vaulttest.Read, Latency: 10 * time.Second, Times: 1})
+		old := r.server.Token(vaulttest.Token{TTL: 60 * time.Second})
+		r.useToken(old, 2, time.Time{})
+		r.want(creds)
+		r.at(5 * time.Second)
+		r.useToken(vaulttest.RootToken, 3, r.start.Add(60*time.Second))
+		r.at(59 * time.Second)
+		r.expect("credentials before the old token ends", r.server.Issued(creds), 2)
 	})
 }
 

@@ -20,6 +20,9 @@ const revokeTries = 4
 // that ends by itself, or that the server has lost, is only forgotten.
 func (m *Manager) drain(e *entry, c *credential, now time.Time) {
 	if !c.leased() || c.gone || !c.ends().After(now) {
+		if c.leased() && !c.gone {
+			m.stats.Expired++
+		}
 		m.unnote(e.want, c)
 		return
 	}
@@ -33,13 +36,19 @@ func (m *Manager) drain(e *entry, c *credential, now time.Time) {
 // revoke ends a drained credential. It runs without the lock.
 func (m *Manager) revoke(ctx context.Context, d *drain, token vault.Token) {
 	var err error
-	if d.credential.ends().After(time.Now()) {
+	expired := !d.credential.ends().After(time.Now())
+	if !expired {
 		err = m.cfg.Server.Revoke(ctx, token, d.credential.secret.LeaseID)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer signal(m.wake)
 	m.inflight--
+	if expired {
+		m.stats.Expired++
+		m.forget(d)
+		return
+	}
 	fields := []zap.Field{zap.Stringer("secret", d.want), zap.String("lease", d.credential.secret.LeaseID)}
 	switch vault.Classify(err) {
 	case vault.None:

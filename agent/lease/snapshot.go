@@ -33,12 +33,15 @@ func (s *Snapshot) Item(w vault.Want) Item { return s.items[w] }
 
 // Stats counts what a manager has done since it started.
 type Stats struct {
-	Issued    int // first credentials
-	Adopted   int // credentials taken over from an earlier run
-	Renewed   int
-	Rotated   int // successors
-	Revoked   int
-	Failed    int // requests, of any kind
-	Held      int // leases alive now: current, replaced and draining
-	Requested int // requests, of any kind
+	Issued      int // first credentials
+	Adopted     int // credentials taken over from an earlier run
+	Renewed     int
+	Rotated     int // successors
+	Revoked     int
+	Expired     int // leases that ended by themselves before they were revoked
+	Leased      int // credentials with a lease among Issued and Rotated
+	Failed      int // requests, of any kind
+	RenewFailed int // renewals among Failed
+	Held        int // leases alive now: current, replaced and draining
+	Requested   int // requests, of any kind
 }

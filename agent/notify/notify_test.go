@@ -16,6 +16,10 @@ func TestCoalesce(t *testing.T) {
 	hup := Signal{Signal: syscall.SIGHUP, PIDFile: "/run/app.pid"}
 	usr1 := Signal{Signal: syscall.SIGUSR1, PIDFile: "/run/app.pid"}
 	reload := Command{Args: []string{"systemctl", "reload", "app"}}
+	webhook := func(token string) Webhook {
+		return Webhook{URL: "https://app", Headers: map[string]string{"Accept": "*/*", "Authorization": token, "X-One": "1"}}
+	}
+	child := &supervisor{}
 	tests := []struct {
 		name  string
 		calls []Call
@@ -41,6 +45,16 @@ func TestCoalesce(t *testing.T) {
 			"a list and a line that read alike are different commands",
 			[]Call{{Command{Args: []string{"true"}}, Event{1, nil}}, {Command{Line: "true"}, Event{1, nil}}},
 			[]Call{{Command{Args: []string{"true"}}, Event{1, nil}}, {Command{Line: "true"}, Event{1, nil}}},
+		},
+		{
+			"webhooks are the same by what they send where",
+			[]Call{{webhook("a"), Event{1, []string{"/a"}}}, {webhook("b"), Event{1, []string{"/a"}}}, {webhook("a"), Event{1, []string{"/b"}}}},
+			[]Call{{webhook("a"), Event{1, []string{"/a", "/b"}}}, {webhook("b"), Event{1, []string{"/a"}}}},
+		},
+		{
+			"the child is told once of each kind",
+			[]Call{{Child{Supervisor: child, Restart: true}, Event{1, nil}}, {Child{Supervisor: child}, Event{1, nil}}, {Child{Supervisor: child, Restart: true}, Event{2, nil}}},
+			[]Call{{Child{Supervisor: child, Restart: true}, Event{2, nil}}, {Child{Supervisor: child}, Event{1, nil}}},
 		},
 		{
 			"the type counts",

@@ -14,13 +14,15 @@ import (
 )
 
 // Signal sends a signal to a process: the one with the id PID, the one whose
-// id is in PIDFile, or every process called Process. Exactly one of the three
-// is set.
+// id is in PIDFile, every process called Process, or every process of the
+// control group CGroup and those in it. Exactly one of the four is set. The
+// target is looked up anew for each event.
 type Signal struct {
 	Signal  syscall.Signal
 	PID     int
-	PIDFile string // read anew for each event
+	PIDFile string
 	Process string // what the kernel calls it, or the last part of its argv[0]
+	CGroup  string // path of its folder, from /sys/fs/cgroup unless absolute
 }
 
 // ParseSignal reads a signal by its name, with or without "SIG", or by its
@@ -51,6 +53,8 @@ func (s Signal) target() string {
 		return fmt.Sprintf("the process of pidfile %q", s.PIDFile)
 	case s.Process != "":
 		return fmt.Sprintf("the processes named %q", s.Process)
+	case s.CGroup != "":
+		return fmt.Sprintf("the processes of cgroup %q", s.CGroup)
 	default:
 		return fmt.Sprintf("process %d", s.PID)
 	}
@@ -99,10 +103,12 @@ func (s Signal) pids() ([]int, error) {
 		return s.butOurselves(pid)
 	case s.Process != "":
 		return processes(s.Process)
+	case s.CGroup != "":
+		return cgroupMembers(s.CGroup)
 	case s.PID > 0:
 		return s.butOurselves(s.PID)
 	default:
-		return nil, errors.New("no target; set one of pid, pidfile and process")
+		return nil, errors.New("no target; set one of pid, pidfile, process and cgroup")
 	}
 }
 

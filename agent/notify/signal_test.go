@@ -171,6 +171,9 @@ func TestSignalErrors(t *testing.T) {
 	folder := t.TempDir()
 	file := func(name, content string) string {
 		path := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -196,6 +199,9 @@ func TestSignalErrors(t *testing.T) {
 		{"a pidfile that means the own group", Signal{Signal: syscall.SIGHUP, PIDFile: file("group", "0\n")}, []string{"no process id"}},
 		{"a pidfile of the agent", Signal{Signal: syscall.SIGHUP, PIDFile: file("self", strconv.Itoa(os.Getpid()))}, []string{"the agent itself"}},
 		{"the agent", Signal{Signal: syscall.SIGHUP, PID: os.Getpid()}, []string{"the agent itself"}},
+		{"no cgroup", Signal{Signal: syscall.SIGHUP, CGroup: folder + "/none"}, []string{"/none", "no such file", "system.slice/app.service"}},
+		{"a cgroup that is none", Signal{Signal: syscall.SIGHUP, CGroup: filepath.Dir(file("group.d/cgroup.procs", "words"))}, []string{"group.d", "no list of process ids"}},
+		{"a cgroup without processes", Signal{Signal: syscall.SIGHUP, CGroup: filepath.Dir(file("empty.d/cgroup.procs", ""))}, []string{"empty.d", "no such process"}},
 		{"no target", Signal{Signal: syscall.SIGHUP}, []string{"no target"}},
 	}
 	for _, test := range tests {

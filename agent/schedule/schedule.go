@@ -79,7 +79,6 @@ func (p Policy) WithDefaults() Policy {
 	def(&p.Static, 5*time.Minute)
 	def(&p.Floor, time.Second)
 	def(&p.Ceiling, time.Minute)
-	p.Jitter = max(p.Jitter, 0)
 	return p
 }
 
@@ -103,6 +102,8 @@ func (p Policy) lead(ttl time.Duration) time.Duration {
 type Facts struct {
 	Held      bool          // something was granted
 	Leased    bool          // it ends, and can be renewed or replaced; else it is only read
+	Expires   bool          // it ends, has no lease, and can only be replaced
+	Rotates   bool          // it is only read, and the server replaces it when the TTL is over
 	Renewable bool          // the server offered renewal and has not refused it since
 	Granted   time.Time     // when the last issue or renewal was asked for
 	TTL       time.Duration // granted then
@@ -128,7 +129,7 @@ type Facts struct {
 
 // Ends returns when what is held ends, zero if it does not.
 func (f Facts) Ends() time.Time {
-	if !f.Leased {
+	if !f.Leased && !f.Expires {
 		return time.Time{}
 	}
 	return f.Granted.Add(f.TTL)
@@ -140,10 +141,10 @@ func (p Policy) Next(f Facts) (Action, time.Time) {
 	switch {
 	case !f.Held:
 		return Issue, p.retryAt(f, Issue)
-	case !f.Leased && p.Static < 0:
-		return None, time.Time{}
+	case f.Expires:
+		return p.replace(f)
 	case !f.Leased:
-		return Reread, latest(f.Granted.Add(p.vary(p.Static, f.Seed)), p.retryAt(f, Reread))
+		return p.reread(f)
 	case f.Gone:
 		return Rotate, latest(f.NotBefore, p.retryAt(f, Rotate))
 	case !f.StaleSince.IsZero():
@@ -220,7 +221,7 @@ func (p Policy) Backoff(class vault.Class, failures int, seed uint64) time.Durat
 func (p Policy) vary(d time.Duration, seed uint64) time.Duration {
 	// A multiplicative hash (Knuth): neighbouring seeds end far apart.
 	unit := float64(seed*0x9E3779B97F4A7C15>>11) / (1 << 53)
-	return fraction(d, 1+p.Jitter*(2*unit-1))
+	return fraction(d, 1+max(p.Jitter, 0)*(2*unit-1))
 }
 
 func fraction(d time.Duration, f float64) time.Duration {

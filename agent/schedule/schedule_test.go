@@ -183,3 +183,11 @@ func TestPromises(t *testing.T) {
 		})
 	}
 }
+
+func TestDefaultsFilledInTwiceAreTheSame(t *testing.T) {
+	for _, p := range []Policy{{}, {Jitter: -1, Static: -1}} {
+		if once := p.WithDefaults(); once != once.WithDefaults() {
+			t.Errorf("%+v became %+v", once, once.WithDefaults())
+		}
+	}
+}

@@ -43,10 +43,13 @@ type Config struct {
 // that an old and a new token can be in use side by side. It is safe for
 // concurrent use.
 type Client struct {
-	api     *api.Client
-	slots   chan struct{} // one per request in flight
-	timeout time.Duration
-	mounts  *mounts
+	api       *api.Client
+	slots     chan struct{} // one per request in flight
+	timeout   time.Duration
+	mounts    *mounts
+	namespace string          // of requests that name none; "" for what the API client says
+	wrapTTL   time.Duration   // of the answers to logins; 0 for not wrapped
+	tls       *http.Transport // what [Client.WithCertificate] starts from; nil when the transport is not ours
 }
 
 // New returns a client. It opens no connection.
@@ -64,7 +67,8 @@ func New(cfg Config) (*Client, error) {
 	if connections <= 0 {
 		connections = DefaultConnections
 	}
-	if err := configureTransport(ac, cfg, connections); err != nil {
+	transport, err := configureTransport(ac, cfg, connections)
+	if err != nil {
 		return nil, err
 	}
 	client, err := api.NewClient(ac)
@@ -80,38 +84,44 @@ func New(cfg Config) (*Client, error) {
 		timeout = DefaultTimeout
 	}
 	return &Client{
-		api: client, slots: make(chan struct{}, connections), timeout: timeout, mounts: newMounts(),
+		api: client, slots: make(chan struct{}, connections), timeout: timeout, mounts: newMounts(), tls: transport,
 	}, nil
 }
 
-func configureTransport(ac *api.Config, cfg Config, connections int) error {
+// configureTransport sets up the network for the API client, and returns the
+// transport unless that is the caller's.
+func configureTransport(ac *api.Config, cfg Config, connections int) (*http.Transport, error) {
 	tls := api.TLSConfig{
 		CACert: cfg.CACert, CAPath: cfg.CAPath, ClientCert: cfg.ClientCert, ClientKey: cfg.ClientKey,
 		TLSServerName: cfg.TLSServerName, Insecure: cfg.TLSSkipVerify,
 	}
 	if !reflect.ValueOf(tls).IsZero() {
 		if err := ac.ConfigureTLS(&tls); err != nil {
-			return fmt.Errorf("reading the TLS files of the vault stanza: %w", err)
+			return nil, fmt.Errorf("reading the TLS files of the vault stanza: %w", err)
 		}
 	}
-	if transport, ok := ac.HttpClient.Transport.(*http.Transport); ok {
+	transport, ok := ac.HttpClient.Transport.(*http.Transport)
+	if ok {
 		transport.MaxIdleConnsPerHost = connections
 		transport.MaxResponseHeaderBytes = 1 << 20
 	}
 	if cfg.Transport != nil {
-		ac.HttpClient.Transport = cfg.Transport
+		ac.HttpClient.Transport, transport = cfg.Transport, nil
 	}
 	ac.HttpClient.Transport = boundedTransport{ac.HttpClient.Transport}
-	return nil
+	return transport, nil
 }
 
 // Address returns the address of the server.
 func (c *Client) Address() string { return c.api.Address() }
 
 // Fetch performs a want: a read, a list or a write, whose answer may carry a
-// lease. A path on a versioned key-value mount may be given without its data/;
+// lease, or a write of a signing request (see [MethodSign]). A path on a versioned key-value mount may be given without its data/;
 // see [mounts]. The error is an *Error.
 func (c *Client) Fetch(ctx context.Context, token Token, w Want) (*Secret, error) {
+	if w.Method == MethodSign {
+		return c.sign(ctx, token, w)
+	}
 	sent := c.mounts.rewrite(w)
 	secret, err := c.send(ctx, token, sent)
 	if sent != w || !c.mounts.suspect(w, err) {
@@ -247,6 +257,9 @@ func (c *Client) do(
 // as returns a client that sends each request with the given token, and in
 // the given namespace if there is one.
 func (c *Client) as(token Sensitive, namespace string) *api.Client {
+	if namespace == "" {
+		namespace = c.namespace
+	}
 	return c.api.WithRequestCallbacks(func(r *api.Request) {
 		r.ClientToken = token.Reveal()
 		if namespace != "" {

@@ -20,7 +20,8 @@ type Secret struct {
 	TTL       time.Duration  // as granted by this answer; 0 means that it does not end
 	Data      map[string]any // numbers are json.Number
 	Warnings  []string
-	Auth      *Auth // set by a login, else nil
+	Auth      *Auth     // set by a login, else nil
+	Wrap      *Wrapping // set when the answer was asked for wrapped, else nil
 }
 
 // Auth is the token part of an answer to a login or a token renewal.
@@ -32,6 +33,33 @@ type Auth struct {
 	TTL       time.Duration // 0 means that the token does not end
 	Orphan    bool
 	Batch     bool // a batch token can neither be renewed nor revoked
+	// Wrap stands for the token when the login asked for it wrapped: the
+	// fields above are zero then, since only who unwraps it gets to see it.
+	Wrap *Wrapping
+}
+
+// Wrapping is a token for one use that stands for an answer which its holder
+// may fetch once.
+type Wrapping struct {
+	Token           Sensitive
+	Accessor        string
+	TTL             time.Duration
+	CreationTime    time.Time
+	CreationPath    string // of the request whose answer was wrapped
+	WrappedAccessor string // of the token inside, if there is one
+}
+
+// Delivery returns the wrapping as clients of existing agents read it from a
+// sink: a JSON object that holds the token in clear.
+func (w *Wrapping) Delivery() Sensitive {
+	text, err := json.Marshal(map[string]any{
+		"token": w.Token.Reveal(), "accessor": w.Accessor, "ttl": int(w.TTL.Seconds()), "creation_time": w.CreationTime,
+		"creation_path": w.CreationPath, "wrapped_accessor": w.WrappedAccessor,
+	})
+	if err != nil {
+		return "" // a year beyond 9999, which JSON does not know
+	}
+	return Sensitive(text)
 }
 
 // Format implements [fmt.Formatter]: the lease, never the data.
@@ -62,6 +90,12 @@ func newSecret(in *api.Secret) *Secret {
 		Data:      in.Data,
 		Warnings:  in.Warnings,
 	}
+	if w := in.WrapInfo; w != nil {
+		out.Wrap = &Wrapping{
+			Token: Sensitive(w.Token), Accessor: w.Accessor, TTL: time.Duration(w.TTL) * time.Second,
+			CreationTime: w.CreationTime, CreationPath: w.CreationPath, WrappedAccessor: w.WrappedAccessor,
+		}
+	}
 	if a := in.Auth; a != nil {
 		out.Auth = &Auth{
 			Token:     Sensitive(a.ClientToken),
@@ -86,4 +120,20 @@ type Token struct {
 	// Ends is when the token, and every lease issued with it, ends whatever
 	// is renewed; zero while it is renewable or does not end.
 	Ends time.Time
+	// PreviousEnds is when the token of the epoch before ends, and every lease
+	// issued with it: nobody renews it any more. It is zero if that token has
+	// ended, or if there was none.
+	PreviousEnds time.Time
+	// Wrapped is set instead of Value for a token that the agent may not see:
+	// what to put into the sink in its place.
+	Wrapped Sensitive
+}
+
+// Delivery returns what a sink is given: the token or, where the agent may not
+// see it, what stands for it.
+func (t Token) Delivery() Sensitive {
+	if t.Wrapped != "" {
+		return t.Wrapped
+	}
+	return t.Value
 }

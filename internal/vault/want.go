@@ -13,7 +13,7 @@ const MethodList = "LIST"
 // Want names one request to the server. It is comparable: equal wants share
 // one lease, whatever the number of templates that ask for them.
 type Want struct {
-	Method    string // http.MethodGet for a read, http.MethodPut for a write, MethodList for a list
+	Method    string // http.MethodGet for a read, http.MethodPut for a write, MethodList or MethodSign
 	Path      string // "database/creds/app": no leading slash, no "v1/"
 	Params    string // canonical JSON object of the parameters, "" without any
 	Namespace string // "" for the client's own
@@ -63,6 +63,8 @@ func (w Want) String() string {
 		return "write " + name
 	case MethodList:
 		return "list " + name
+	case MethodSign:
+		return "sign " + name
 	default:
 		return name
 	}

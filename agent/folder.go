@@ -1,0 +1,70 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/novatech/securevault/agent/config"
+	"github.com/novatech/securevault/sink"
+	"github.com/novatech/securevault/templates"
+)
+
+// folder renders the templates of a group, whose files change all at once:
+// each is an effect below the folder, in the order of the stanza.
+type folder struct {
+	name      string
+	directory string
+	members   []variable // file name below the directory, and its template
+}
+
+// newFolder returns the output for a group stanza. The error names every
+// template that is wrong.
+func newFolder(file *config.File, g config.Group) (*output, error) {
+	all := folder{name: fmt.Sprintf("%s: group %q", g.At, g.Name), directory: g.Directory}
+	group := &sink.Group{Directory: g.Directory, Keep: g.Keep, Mode: g.Mode.FileMode(), Owner: string(g.Owner), Group: string(g.Group)}
+	o := &output{template: &all, file: sink.File{Path: g.Directory}, folder: group, policy: leasePolicy(file, config.Template{})}
+	var errs []error
+	for _, t := range g.Templates {
+		template, err := newTemplate(t.Text, t.Origin)
+		hooks, hooksErr := newHooks(hooked(t), nil)
+		errs = append(errs, err, hooksErr)
+		all.members = append(all.members, variable{t.Destination, template})
+		group.Files = append(group.Files, sink.Member{Name: t.Destination, Mode: t.Mode.FileMode(), Owner: string(t.Owner), Group: string(t.Group)})
+		o.hooks, o.checks = append(o.hooks, hooks...), append(o.checks, newChecks(t.Reaction)...)
+		o.policy = o.policy.Merge(leasePolicy(file, t))
+		o.fatal = o.fatal || t.Has("error_fatal") && t.ErrorFatal
+	}
+	hooks, err := newHooks(g.Reaction, file.Notify)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, err
+	}
+	o.hooks, o.checks = append(o.hooks, hooks...), append(o.checks, newChecks(g.Reaction)...)
+	return o, nil
+}
+
+// Name implements [renderer].
+func (f *folder) Name() string { return f.name }
+
+// Render implements [renderer]. Every template is evaluated in each pass, so
+// that all that is wanted is known at once.
+func (f *folder) Render(lookup templates.Lookup) (templates.Result, error) {
+	return renderAll(f.members, lookup, func(all *templates.Result, outputs [][]byte) error {
+		if len(all.Effects) > 0 {
+			return fmt.Errorf("evaluating %s: writeToFile would write outside of the group; give the file a template of its own", f.name)
+		}
+		for i, m := range f.members {
+			all.Effects = append(all.Effects, &templates.Effect{Path: filepath.Join(f.directory, m.name), Content: outputs[i]})
+		}
+		return nil
+	})
+}
+
+// stageFolder stages a generation of a group.
+func (o *output) stageFolder() (*sink.Staged, error) {
+	contents := make(map[string][]byte, len(o.effects)) // name below the folder → content
+	for i, member := range o.folder.Files {
+		contents[member.Name] = o.effects[i].Content
+	}
+	return o.folder.Stage(contents)
+}
