@@ -22,9 +22,9 @@ type view struct {
 	questions chan func() // for the supply loop to answer between two passes
 
 	// Used by the supply loop alone.
-	settled  bool  // everything was rendered and told once
-	hookErr  error // that hookText says without secrets
-	hookText string
+	settled  bool   // everything was rendered and told once
+	hookErr  string // what the hooks say that fail
+	hookText string // the same without secrets
 }
 
 func newView(a *Agent, server string) *view {
@@ -173,13 +173,14 @@ func (o *output) status() admin.Output {
 // hooks tells how the app is told. What a command prints may repeat secrets.
 func (v *view) hooks(snapshot *lease.Snapshot) admin.Hooks {
 	failed, pending, err := v.agent.announcer.status()
-	if err != nil && err != v.hookErr { //nolint:errorlint // whether it is the very error whose text is at hand
-		v.hookErr, v.hookText = err, vault.Redact(err.Error(), snapshot.Secrets())
-	}
 	out := admin.Hooks{Failures: failed, Pending: pending}
-	if err != nil {
-		out.Error = v.hookText
+	if err == nil {
+		return out
 	}
+	if text := err.Error(); text != v.hookErr {
+		v.hookErr, v.hookText = text, vault.Redact(text, snapshot.Secrets())
+	}
+	out.Error = v.hookText
 	return out
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/armon/go-metrics"
-	"github.com/armon/go-metrics/datadog"
 	"go.uber.org/zap"
 )
 
@@ -32,7 +31,7 @@ type Telemetry struct {
 func (t Telemetry) pushes() bool { return t.Statsd != "" || t.Statsite != "" || t.Dogstatsd != "" }
 
 // sinks connects to whoever gets the figures.
-func (t Telemetry) sinks(hostname string) (metrics.FanoutSink, error) {
+func (t Telemetry) sinks() (metrics.FanoutSink, error) {
 	var out metrics.FanoutSink
 	if t.Statsd != "" {
 		sink, err := metrics.NewStatsdSink(t.Statsd)
@@ -49,12 +48,7 @@ func (t Telemetry) sinks(hostname string) (metrics.FanoutSink, error) {
 		out = append(out, sink)
 	}
 	if t.Dogstatsd != "" {
-		sink, err := datadog.NewDogStatsdSink(t.Dogstatsd, hostname)
-		if err != nil {
-			return out, fmt.Errorf("connecting to dogstatsd_addr: %w; write it as host:port", err)
-		}
-		sink.SetTags(t.DogstatsdTags)
-		out = append(out, sink)
+		out = append(out, &dogstatsd{address: t.Dogstatsd, tags: t.DogstatsdTags})
 	}
 	return out, nil
 }
@@ -65,7 +59,7 @@ func (t Telemetry) metrics() (*metrics.Metrics, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the name of this machine: %w", err)
 	}
-	sinks, err := t.sinks(hostname)
+	sinks, err := t.sinks()
 	if err != nil {
 		return nil, err
 	}
@@ -87,14 +81,16 @@ func (t Telemetry) config(hostname string) *metrics.Config {
 	return config
 }
 
-// push sends the figures every now and then, until ctx ends.
+// push sends the figures every now and then, until ctx ends. No trouble with
+// them is worth stopping the agent.
 func (s *Server) push(ctx context.Context) error {
 	if !s.cfg.Telemetry.pushes() {
 		return nil
 	}
 	to, err := s.cfg.Telemetry.metrics()
 	if err != nil {
-		return err
+		s.cfg.Log.Error("figures are not pushed", zap.Error(err))
+		return nil
 	}
 	defer to.Shutdown()
 	sent := make(map[string]float64) // name → what a counter stood at
