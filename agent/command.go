@@ -123,7 +123,7 @@ func (c Command) run(args []string) error {
 	}
 	opts := Options{
 		Log: log, Getenv: c.Getenv, Once: f.exitAfterAuth, Deadline: f.timeout, Address: f.address,
-		Settled: rest,
+		Settled: start(c.Getenv),
 	}
 	if opts.State, err = openState(file, clientConfig(file, opts), c.Getenv, log); err != nil {
 		return err

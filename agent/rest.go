@@ -8,6 +8,22 @@ import (
 	"syscall"
 )
 
+// startGC is how much the heap may grow between two collections until the
+// agent is at rest, in percent. The start makes much garbage in little time.
+const startGC = 400
+
+// start trades memory for time until [rest], unless the user has set GOGC.
+func start(getenv func(string) string) (atRest func()) {
+	if getenv("GOGC") != "" {
+		return rest
+	}
+	usual := debug.SetGCPercent(startGC)
+	return func() {
+		debug.SetGCPercent(usual)
+		rest()
+	}
+}
+
 // rest gives back the memory that only the start needed: garbage, and the
 // pages of our own program, most of which (parsers, set-up) an agent at rest
 // never touches again. The kernel brings back from the file what is used.
