@@ -609,6 +609,18 @@ func TestAReloadKeepsTheLeasesOfWhatIsStillWanted(t *testing.T) {
 	})
 }
 
+func TestAReloadSaysWhatItDoesNotTakeOver(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+pair("db"), Options{})
+		const left = "of this configuration only what is rendered is taken over; the rest takes effect with the next start"
+		r.reload("\n" + approle + pair("db"))
+		r.expect("warnings after a change of lines", r.logs.FilterMessage(left).Len(), 0)
+		r.reload(strings.Replace(approle, "config = {", "mount_path = \"auth/other\"\n config = {", 1) + pair("db"))
+		r.expect("warnings after a change of the method", r.logs.FilterMessage(left).Len(), 1)
+		r.expect("end", r.end(), nil)
+	})
+}
+
 func TestABadConfigurationKeepsTheOldOneRunning(t *testing.T) {
 	within(t, func(r *rig) {
 		r.launch(approle+pair("db"), Options{})

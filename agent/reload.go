@@ -39,8 +39,8 @@ func (a *Agent) reconfigure(file *config.File) {
 		a.untold(a.service.Ready("the old configuration is in force"))
 		return
 	}
-	if !config.Same(a.file.Vault, file.Vault) || !config.Same(a.file.AutoAuth, file.AutoAuth) {
-		a.log.Warn("changes of vault and auto_auth take effect with the next start")
+	if !a.sameSetUp(file) {
+		a.log.Warn("of this configuration only what is rendered is taken over; the rest takes effect with the next start")
 	}
 	sink.Sweep(time.Now(), next.files()...)
 	for _, o := range next.outputs {
@@ -48,6 +48,15 @@ func (a *Agent) reconfigure(file *config.File) {
 	}
 	a.file, a.outputs, a.ready = file, next.outputs, false
 	a.log.Info("configuration reloaded", zap.Int("templates", len(a.outputs)))
+}
+
+// sameSetUp reports whether a configuration differs from the one in force at
+// most in what is rendered.
+func (a *Agent) sameSetUp(file *config.File) bool {
+	now := a.file
+	return config.Same(now.Vault, file.Vault) && config.Same(now.AutoAuth, file.AutoAuth) && config.Same(now.State, file.State) &&
+		config.Same(now.Listeners, file.Listeners) && config.Same(now.APIProxy, file.APIProxy) &&
+		config.Same(now.Cache, file.Cache) && config.Same(now.Telemetry, file.Telemetry)
 }
 
 const notReloaded = "the new configuration cannot be used; the old one stays in force"
