@@ -281,6 +281,9 @@ func (a *Agent) hopeless() error {
 		if o.err != nil && (a.once || o.fatal) {
 			return o.err
 		}
+		if !a.once && a.retries < 0 {
+			continue // nothing that a secret does ends this run
+		}
 		for _, w := range o.wants {
 			item := snapshot.Item(w)
 			final := a.once && item.Secret == nil && !passing(item.Err)

@@ -124,19 +124,12 @@ func newOutputs(file *config.File) ([]*output, error) {
 // clientConfig says how to reach the server: the command line before the
 // environment before the file.
 func clientConfig(file *config.File, opts Options) vault.Config {
-	first := func(fallback string, names ...string) string {
-		for _, name := range names {
-			for _, prefix := range []string{"SECUREVAULT_", "VAULT_"} {
-				if value := opts.Getenv(prefix + name); value != "" {
-					return value
-				}
-			}
-		}
-		return fallback
+	first := func(fallback, name string) string {
+		return cmp.Or(opts.Getenv("SECUREVAULT_"+name), opts.Getenv("VAULT_"+name), fallback)
 	}
 	v := file.Vault
-	cfg := vault.Config{
-		Address:       first(v.Address, "ADDR"),
+	return vault.Config{
+		Address:       cmp.Or(opts.Address, first(v.Address, "ADDR")),
 		CACert:        first(v.CACert, "CACERT"),
 		CAPath:        first(v.CAPath, "CAPATH"),
 		ClientCert:    first(v.ClientCert, "CLIENT_CERT"),
@@ -147,10 +140,6 @@ func clientConfig(file *config.File, opts Options) vault.Config {
 		Connections:   file.TemplateConfig.MaxConnectionsPerHost,
 		Transport:     opts.Transport,
 	}
-	if opts.Address != "" {
-		cfg.Address = opts.Address
-	}
-	return cfg
 }
 
 func newOutput(file *config.File, t config.Template) (*output, error) {

@@ -68,13 +68,7 @@ Example:
 
 Options:
 `)
-	new(flags).set().VisitAll(func(f *flag.Flag) {
-		value, usage := flag.UnquoteUsage(f)
-		if value != "" {
-			value = "=" + value
-		}
-		fmt.Fprintf(&text, "\n  -%s%s\n      %s\n", f.Name, value, usage)
-	})
+	text.WriteString(describe(new(flags).set()))
 	text.WriteString(`
 Exit codes:
 

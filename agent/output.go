@@ -101,7 +101,10 @@ func (o *output) evaluate(snapshot *lease.Snapshot, now time.Time) {
 func (o *output) stage() ([]stagedFile, error) {
 	if o.folder != nil {
 		staged, err := o.stageFolder()
-		return []stagedFile{{staged, o}}, err
+		if err != nil {
+			return nil, err
+		}
+		return []stagedFile{{staged, o}}, nil
 	}
 	files := append([]sink.File{o.file}, o.side()...)
 	var all []stagedFile
@@ -137,6 +140,9 @@ func (o *output) contents() [][]byte {
 // clash returns the output that writes a file which this one writes as well,
 // nil if there is none.
 func (o *output) clash(all []*output) *output {
+	if len(o.sidePaths) == 0 {
+		return nil // as nearly always; comparing all with all would show
+	}
 	for _, other := range all {
 		for _, path := range o.sidePaths {
 			if other != o && slices.Contains(other.sidePaths, path) || path == other.file.Path && o.folder == nil {

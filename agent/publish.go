@@ -107,9 +107,7 @@ func (s *switching) stage(ctx context.Context) {
 
 func (s *switching) discard(err error) {
 	for _, staged := range s.staged {
-		if staged.Staged != nil {
-			staged.Discard()
-		}
+		staged.Discard()
 	}
 	s.staged, s.err = nil, err
 }
