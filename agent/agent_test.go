@@ -807,3 +807,40 @@ group "db" {
 		r.expect("end", r.end(), nil)
 	})
 }
+
+// Groups and env files once ignored max_stale, and stayed ready for ever.
+func TestMaxStaleHoldsForEveryKindOfOutput(t *testing.T) {
+	within(t, func(r *rig) {
+		a := r.build(strings.Replace(approle, "jitter = 0", "jitter = 0\n max_stale = \"10m\"", 1)+pair("db")+`
+env_file {
+  destination = "DIR/app.env"
+  env_template "A" { contents = "x" }
+}
+group "plain" {
+  directory = "DIR/plain"
+  template {
+    destination = "a"
+    contents    = "x"
+  }
+}
+group "strict" {
+  directory = "DIR/strict"
+  template {
+    destination = "a"
+    contents    = "x"
+    max_stale   = "5m"
+  }
+  template {
+    destination = "b"
+    contents    = "x"
+  }
+}`, Options{})
+		limits := make(map[string]time.Duration)
+		for _, o := range a.outputs {
+			limits[filepath.Base(o.file.Path)] = o.maxStale
+		}
+		for name, want := range map[string]time.Duration{"db": 10 * time.Minute, "app.env": 10 * time.Minute, "plain": 10 * time.Minute, "strict": 5 * time.Minute} {
+			r.expect("limit of "+name, limits[name], want)
+		}
+	})
+}

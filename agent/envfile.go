@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/novatech/securevault/agent/config"
 	"github.com/novatech/securevault/internal/vault"
@@ -56,6 +57,8 @@ func newEnvFile(file *config.File, e config.EnvFile) (*output, error) {
 		checks: newChecks(e.Reaction),
 		policy: leasePolicy(file, config.Template{}),
 		fatal:  fatal,
+
+		maxStale: time.Duration(file.Lease.MaxStale),
 	}, nil
 }
 

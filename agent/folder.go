@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/novatech/securevault/agent/config"
 	"github.com/novatech/securevault/sink"
@@ -33,6 +35,10 @@ func newFolder(file *config.File, g config.Group) (*output, error) {
 		group.Files = append(group.Files, sink.Member{Name: t.Destination, Mode: t.Mode.FileMode(), Owner: string(t.Owner), Group: string(t.Group)})
 		o.hooks, o.checks = append(o.hooks, hooks...), append(o.checks, newChecks(t.Reaction)...)
 		o.policy = o.policy.Merge(leasePolicy(file, t))
+		// What is published together may be as stale as the strictest allows.
+		if limit := time.Duration(cmp.Or(t.MaxStale, file.Lease.MaxStale)); limit > 0 && (o.maxStale == 0 || limit < o.maxStale) {
+			o.maxStale = limit
+		}
 		o.fatal = o.fatal || t.Has("error_fatal") && t.ErrorFatal
 	}
 	hooks, err := newHooks(g.Reaction, file.Notify)
