@@ -35,6 +35,9 @@ func commands(ctx context.Context) map[string]hashicli.CommandFactory {
 		"agent generate-config": func() (hashicli.Command, error) {
 			return agent.GenerateConfig{Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}, nil
 		},
+		"agent plan": func() (hashicli.Command, error) {
+			return agent.Plan{Ctx: ctx, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}, nil
+		},
 		"agent status": func() (hashicli.Command, error) {
 			return agent.Status{Ctx: ctx, Stdout: os.Stdout, Stderr: os.Stderr}, nil
 		},

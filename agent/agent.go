@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,7 +15,6 @@ import (
 	"github.com/novatech/securevault/agent/admin"
 	"github.com/novatech/securevault/agent/auth"
 	"github.com/novatech/securevault/agent/config"
-	"github.com/novatech/securevault/agent/lease"
 	"github.com/novatech/securevault/agent/systemd"
 	"github.com/novatech/securevault/internal/vault"
 	"github.com/novatech/securevault/sink"
@@ -26,28 +26,43 @@ const shutdownBound = 15 * time.Second
 // Agent is a composed agent. Make one with [New]; it does nothing until
 // [Agent.Run].
 type Agent struct {
-	log       *zap.Logger
-	keeper    *auth.Keeper
-	leases    *lease.Manager
+	*station // in use
+	opts     Options
+	log      *zap.Logger
+	holder   atomic.Pointer[auth.Keeper] // that of the station, for other goroutines than the supply loop
+	stages   *errgroup.Group
+	former   []*station // that hold something until everything is rendered anew
+	next     *successor // a configuration that waits for its token; nil for none
+
 	outputs   []*output
-	tokens    []sink.File // that the token is written to
+	tokens    *tokens // the sinks of the token
 	announcer *announcer
+	redactor  *redactor        // of what hooks and checks print
 	service   *systemd.Manager // the one that started the agent, or nobody
-	admin     *admin.Server    // nil for nobody to answer to
-	view      *view            // what admin sees; nil without it
+	*front
+	started   time.Time
+	endTokens func() // ends the stage of tokens
 	pidFile   string
 	file      *config.File      // the configuration in force
 	reloads   chan *config.File // capacity one: the configuration to come
 
-	once          bool          // stop when everything is rendered and told
-	deadline      time.Duration // of a run that is to end by itself; 0 for none
-	revokeOnExit  bool
-	retries       int // failed requests for one secret before a daemon gives up; -1 for no end
-	wanted        wantSet
-	tokensWritten uint64    // epoch of the token that the token sinks hold
-	tokensRetryAt time.Time // when to write them again after a failure
-	ready         bool      // everything was rendered and told at least once
-	settle        func()    // called when ready becomes true
+	child          *child // the app as a program of the agent's own; nil for none
+	endChild       func()
+	credentials    *sink.Credentials // nil for none
+	endCredentials func()
+	checks         chan *switching // groups whose checks are over
+	checking       int             // groups whose checks are under way
+
+	once         bool          // stop when everything is rendered and told
+	deadline     time.Duration // of a run that is to end by itself; 0 for none
+	revokeOnExit bool
+	retries      int // failed requests for one secret before a daemon gives up; -1 for no end
+	wanted       wantSet
+	unordered    bool   // wanted may be out of date
+	ready        bool   // everything that this configuration asks for is rendered and told
+	settled      bool   // that was the case at least once
+	launched     bool   // the child was told to start
+	settle       func() // called when ready becomes true
 }
 
 // errDone ends a run that is to end by itself.
@@ -64,20 +79,23 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.listen(); err != nil {
 		return err
 	}
-	stages, stop := context.WithCancelCause(ctx)
+	alive, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	if a.deadline > 0 {
 		timer := time.AfterFunc(a.deadline, func() { stop(errOverdue) })
 		defer timer.Stop()
 	}
-	group, running := errgroup.WithContext(stages)
-	group.Go(func() error { return a.authenticate(running) })
-	group.Go(func() error { return a.leases.Run(running) })
-	group.Go(func() error { return a.announcer.Run(running) })
-	group.Go(func() error { return a.supply(running) })
-	group.Go(func() error { return a.answer(running) })
-	group.Go(func() error { return a.service.Watch(running, a.untold) })
-	err := a.verdict(ctx, group.Wait())
+	var running context.Context
+	a.stages, running = errgroup.WithContext(alive)
+	a.logIn(running, a.station)
+	a.use(running, a.station)
+	a.endTokens = a.begin(running, a.tokens.Run)
+	a.answer(running, a.front)
+	a.beginApp(running)
+	a.begin(running, a.announcer.Run)
+	a.begin(running, a.supply)
+	a.begin(running, func(ctx context.Context) error { return a.service.Watch(ctx, a.untold) })
+	err := a.verdict(ctx, a.stages.Wait())
 	a.untold(a.service.Stopping())
 	if err == nil && a.keeps(ctx) {
 		return nil
@@ -90,6 +108,13 @@ var errOverdue = errors.New("the time is up")
 
 // verdict turns the error that ended the stages into that of the run.
 func (a *Agent) verdict(ctx context.Context, err error) error {
+	if a.child != nil {
+		if code, ok := ended(a.child.err); ok && code != 0 {
+			return failure{code, a.child.err}
+		} else if ok {
+			return nil
+		}
+	}
 	switch {
 	case ctx.Err() != nil, errors.Is(err, errDone), errors.Is(err, admin.ErrQuit):
 		return nil //nolint:nilerr // it ended as asked
@@ -110,7 +135,14 @@ func (a *Agent) keeps(ctx context.Context) bool {
 func (a *Agent) revoke(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), shutdownBound, errors.New("the time for shutdown is up"))
 	defer cancel()
-	if err := errors.Join(a.leases.Revoke(ctx), a.keeper.Revoke(ctx)); err != nil {
+	var errs []error
+	for _, s := range append(a.former, a.station) {
+		errs = append(errs, s.revoke(ctx))
+	}
+	if a.next != nil {
+		errs = append(errs, a.next.station.keeper.Revoke(ctx))
+	}
+	if err := errors.Join(errs...); err != nil {
 		return failure{ExitLeftover, err}
 	}
 	a.log.Info("stopped", zap.Int("revoked", a.leases.Stats().Revoked))
@@ -121,10 +153,17 @@ func (a *Agent) revoke(ctx context.Context) error {
 // is issued, and clears away what a killed run left.
 func (a *Agent) prepare() error {
 	files := a.files()
-	if err := checkDestinations(a.tokens, a.outputs); err != nil {
+	if err := checkDestinations(a.tokens.files(), a.outputs); err != nil {
 		return failure{ExitSink, err}
 	}
+	if err := checkApp(a.file, a.child, a.credentials); err != nil {
+		return err
+	}
 	sink.Sweep(time.Now(), files...)
+	return a.writePIDFile()
+}
+
+func (a *Agent) writePIDFile() error {
 	if a.pidFile == "" {
 		return nil
 	}
@@ -142,20 +181,16 @@ func checkDestinations(tokens []sink.File, outputs []*output) error {
 		errs = append(errs, file.Check())
 	}
 	for _, o := range outputs {
-		if o.folder != nil {
-			errs = append(errs, o.folder.Check())
-			continue
-		}
-		errs = append(errs, o.file.Check())
+		errs = append(errs, o.place.Check())
 	}
 	return errors.Join(errs...)
 }
 
 func (a *Agent) files() []sink.File {
-	files := append([]sink.File(nil), a.tokens...)
+	files := a.tokens.files()
 	for _, o := range a.outputs {
-		if o.folder == nil {
-			files = append(files, o.file)
+		if file, ok := o.place.(single); ok {
+			files = append(files, file.file)
 		}
 	}
 	return files
@@ -168,8 +203,8 @@ func (a *Agent) removePIDFile() {
 }
 
 // authenticate keeps the token; a login that fails for good ends the run.
-func (a *Agent) authenticate(ctx context.Context) error {
-	err := a.keeper.Run(ctx)
+func authenticate(ctx context.Context, keeper *auth.Keeper) error {
+	err := keeper.Run(ctx)
 	if ctx.Err() != nil {
 		return err
 	}
@@ -180,6 +215,7 @@ func (a *Agent) authenticate(ctx context.Context) error {
 func (a *Agent) supply(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	defer a.abandon()
 	for {
 		retryAt := a.pass(ctx, time.Now())
 		if err := a.progress(); err != nil {
@@ -191,17 +227,32 @@ func (a *Agent) supply(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-a.keeper.Changed():
 			a.leases.SetToken(a.keeper.Token())
-		case file := <-a.reloads:
-			a.reconfigure(file)
+			a.tokens.Set(a.keeper.Token())
+		case <-a.tokens.Changed():
+		case file := <-a.reload():
+			a.reconfigure(ctx, file)
+		case <-a.nextChanged():
+			a.advance(ctx)
+		case s := <-a.checks:
+			a.conclude(s, time.Now())
 		case <-a.service.Pulse():
 		case <-a.leases.Changed():
-		case versions := <-a.announcer.Told():
-			a.leases.Published(versions)
+		case done := <-a.announcer.Told():
+			a.learn(done, time.Now())
 		case question := <-a.view.asked():
 			question()
 		case <-timer.C:
 		}
 	}
+}
+
+// reload returns the configuration to come, but not while new content is being
+// checked for what it may replace.
+func (a *Agent) reload() <-chan *config.File {
+	if a.checking > 0 {
+		return nil
+	}
+	return a.reloads
 }
 
 // untilRetry returns how long to wait for the next retry; zero means none.
@@ -210,23 +261,6 @@ func untilRetry(at time.Time) time.Duration {
 		return time.Hour
 	}
 	return max(time.Until(at), 0)
-}
-
-// writeTokens puts the current token into the token sinks, if they do not
-// hold it yet.
-func (a *Agent) writeTokens(now time.Time) {
-	token := a.keeper.Token()
-	if token.Epoch == a.tokensWritten || now.Before(a.tokensRetryAt) {
-		return
-	}
-	for _, file := range a.tokens {
-		if _, err := file.Write([]byte(token.Delivery().Reveal())); err != nil {
-			a.tokensRetryAt = now.Add(retryDelay)
-			a.log.Error("writing the token failed", zap.Duration("retry", retryDelay), zap.Error(err))
-			return
-		}
-	}
-	a.tokensWritten, a.tokensRetryAt = token.Epoch, time.Time{}
 }
 
 // progress decides whether the run goes on: nil, errDone, or the failure that
@@ -238,8 +272,14 @@ func (a *Agent) progress() error {
 	if a.ready || !a.complete() {
 		return nil
 	}
-	a.ready = true
+	if a.child != nil && !a.launched {
+		a.launched = true
+		a.announcer.Tell(a.launch())
+		return nil
+	}
+	a.ready, a.settled = true, true
 	a.leases.Settle()
+	a.letGo()
 	a.log.Info("everything is rendered", zap.Int("templates", len(a.outputs)))
 	a.settle()
 	a.untold(a.service.Ready(fmt.Sprintf("%d secrets in %d files", len(a.wanted), len(a.outputs))))
@@ -258,7 +298,7 @@ func (a *Agent) untold(err error) {
 
 // complete reports whether all outputs are published and told of.
 func (a *Agent) complete() bool {
-	if a.keeper.Token().Epoch == 0 || a.tokensWritten == 0 && len(a.tokens) > 0 {
+	if a.keeper.Token().Epoch == 0 || !a.tokens.Written() {
 		return false
 	}
 	for _, o := range a.outputs {
@@ -275,6 +315,9 @@ func (a *Agent) complete() bool {
 func (a *Agent) hopeless() error {
 	if err := a.keeper.Err(); a.once && err != nil && a.keeper.Token().Epoch == 0 && !passing(err) {
 		return failure{ExitAuth, err}
+	}
+	if err := a.tokens.Err(); a.once && err != nil && !passing(err) {
+		return classed(ExitSink, err)
 	}
 	snapshot := a.leases.Snapshot()
 	for _, o := range a.outputs {
@@ -306,6 +349,9 @@ func passing(err error) bool {
 func (a *Agent) obstacle() error {
 	if err := a.keeper.Err(); err != nil {
 		return classed(ExitAuth, err)
+	}
+	if err := a.tokens.Err(); err != nil {
+		return classed(ExitSink, err)
 	}
 	snapshot := a.leases.Snapshot()
 	for _, o := range a.outputs {

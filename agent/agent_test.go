@@ -108,7 +108,10 @@ func (r *rig) build(text string, opts Options) *Agent {
 	}
 	file := r.load(text)
 	core, logs := logged.New(zap.DebugLevel)
-	r.logs, opts.Log, opts.Transport = logs, zap.New(core), r.server.Transport()
+	r.logs, opts.Log = logs, zap.New(core)
+	if opts.Transport == nil {
+		opts.Transport = r.server.Transport()
+	}
 	opts.Address = vaulttest.Address
 	if opts.Getenv == nil {
 		opts.Getenv = func(string) string { return "" }
@@ -609,18 +612,6 @@ func TestAReloadKeepsTheLeasesOfWhatIsStillWanted(t *testing.T) {
 	})
 }
 
-func TestAReloadSaysWhatItDoesNotTakeOver(t *testing.T) {
-	within(t, func(r *rig) {
-		r.launch(approle+pair("db"), Options{})
-		const left = "of this configuration only what is rendered is taken over; the rest takes effect with the next start"
-		r.reload("\n" + approle + pair("db"))
-		r.expect("warnings after a change of lines", r.logs.FilterMessage(left).Len(), 0)
-		r.reload(strings.Replace(approle, "config = {", "mount_path = \"auth/other\"\n config = {", 1) + pair("db"))
-		r.expect("warnings after a change of the method", r.logs.FilterMessage(left).Len(), 1)
-		r.expect("end", r.end(), nil)
-	})
-}
-
 func TestABadConfigurationKeepsTheOldOneRunning(t *testing.T) {
 	within(t, func(r *rig) {
 		r.launch(approle+pair("db"), Options{})
@@ -837,7 +828,7 @@ group "strict" {
 }`, Options{})
 		limits := make(map[string]time.Duration)
 		for _, o := range a.outputs {
-			limits[filepath.Base(o.file.Path)] = o.maxStale
+			limits[filepath.Base(o.place.Path())] = o.maxStale
 		}
 		for name, want := range map[string]time.Duration{"db": 10 * time.Minute, "app.env": 10 * time.Minute, "plain": 10 * time.Minute, "strict": 5 * time.Minute} {
 			r.expect("limit of "+name, limits[name], want)

@@ -103,36 +103,49 @@ func (c Command) run(args []string) error {
 	case len(f.configs) == 0:
 		return failure{ExitConfig, errors.New("no configuration is named; give -config=FILE")}
 	}
+	settled := start(c.Getenv)
+	f.environment(c.Getenv)
 	file, err := f.load()
 	if err != nil {
 		return err
 	}
-	log, closeLog, err := newLog(file.LogLevel, file.LogFormat, file.LogFile, c.Stderr)
+	log, destination, err := newLog(file, c.Stderr)
 	if err != nil {
 		return failure{ExitConfig, err}
 	}
-	defer closeLog()
+	defer func() { _ = destination.file.Close() }()
 	for _, warning := range file.Warnings {
 		log.Warn("configuration", zap.Stringer("warning", warning))
 	}
 	opts := Options{
 		Log: log, Getenv: c.Getenv, Once: f.exitAfterAuth, Deadline: f.timeout, Address: f.address,
-		Settled: start(c.Getenv),
+		Settled: settled, Reloaded: destination.follow,
 	}
 	if opts.State, err = openState(file, clientConfig(file, opts), c.Getenv, log); err != nil {
 		return err
 	}
-	if opts.State != nil {
-		defer func() { _ = opts.State.Close() }()
-	}
 	a, err := New(file, opts)
 	if err != nil {
+		if opts.State != nil {
+			_ = opts.State.Close()
+		}
 		return err
 	}
+	defer a.Close()
 	ctx, stop := context.WithCancel(c.Ctx)
 	defer stop()
-	go a.reloadOnHangup(ctx, f.load)
+	go a.reloadOnChange(ctx, f.load, func() {
+		if err := destination.file.Reopen(); err != nil {
+			log.Error("the log file could not be opened anew; the one before stays in use", zap.Error(err))
+		}
+	})
 	return a.Run(ctx)
+}
+
+// environment takes what flags leave open from the environment.
+func (f *flags) environment(getenv func(string) string) {
+	f.logLevel = cmp.Or(f.logLevel, getenv("SECUREVAULT_LOG_LEVEL"), getenv("VAULT_LOG_LEVEL"))
+	f.logFormat = cmp.Or(f.logFormat, getenv("SECUREVAULT_LOG_FORMAT"), getenv("VAULT_LOG_FORMAT"))
 }
 
 // load reads the configuration. Flags that were given come before what it says.

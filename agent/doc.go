@@ -4,7 +4,7 @@
 //
 // and only then lease may revoke what was replaced. The stages do not know
 // each other. What flows between them passes through here: tokens
-// ([Agent.useToken]), wants and secrets ([Agent.pass]), bytes and files
+// (tokens.go), wants and secrets ([Agent.pass]), bytes and files
 // (publish.go), announcements and their outcome (announce.go), and errors,
 // which end here as one of the exit codes of exit.go.
 //

@@ -19,9 +19,11 @@ type renderer interface {
 	Render(lookup templates.Lookup) (templates.Result, error)
 }
 
-// environment renders the variables of an env file, each by its template.
+// environment renders variables, each by its template, for an env file or for
+// the child.
 type environment struct {
 	name      string
+	encode    func([]sink.Variable) ([]byte, error)
 	variables []variable
 }
 
@@ -31,34 +33,40 @@ type variable struct {
 	template *templates.Template
 }
 
-// newEnvFile returns the output for an env_file stanza. The error names every
-// variable that is wrong.
-func newEnvFile(file *config.File, e config.EnvFile) (*output, error) {
-	env := environment{name: e.At.String() + ": env_file"}
+// newEnvironment returns what is rendered for the stanzas of variables, and
+// whether a failure of one ends the agent. The error names every variable that
+// is wrong.
+func newEnvironment(name string, stanzas []config.EnvTemplate, encode func([]sink.Variable) ([]byte, error)) (env environment, fatal bool, _ error) {
+	env = environment{name: name, encode: encode}
 	var errs []error
-	fatal := false
-	for _, v := range e.Variables {
+	for _, v := range stanzas {
 		template, err := newTemplate(v.Text, v.Origin)
 		errs = append(errs, err)
 		env.variables = append(env.variables, variable{v.Name, template})
 		fatal = fatal || v.Has("error_fatal") && v.ErrorFatal
 	}
-	hooks, err := newHooks(e.Reaction, file.Notify)
-	if err := errors.Join(append(errs, err)...); err != nil {
+	return env, fatal, errors.Join(errs...)
+}
+
+// envFile returns the output for an env_file stanza.
+func (b builder) envFile(e config.EnvFile) (*output, error) {
+	env, fatal, err := newEnvironment(e.At.String()+": env_file", e.Variables, sink.EnvFile)
+	hooks, hooksErr := b.hooks(e.Reaction, b.file.Notify)
+	if err := errors.Join(err, hooksErr); err != nil {
 		return nil, err
 	}
 	return &output{
 		template: env,
-		file: sink.File{
+		place: single{sink.File{
 			Path: e.Destination, Mode: e.Mode.FileMode(), Owner: string(e.Owner), Group: string(e.Group),
 			CreateDirs: e.CreateDestDirs, Backup: e.Backup, InPlace: e.InPlace,
-		},
+		}},
 		hooks:  hooks,
 		checks: newChecks(e.Reaction),
-		policy: leasePolicy(file, config.Template{}),
+		policy: b.policy(config.Template{}),
 		fatal:  fatal,
 
-		maxStale: time.Duration(file.Lease.MaxStale),
+		maxStale: time.Duration(b.file.Lease.MaxStale),
 	}, nil
 }
 
@@ -72,7 +80,7 @@ func (e environment) Render(lookup templates.Lookup) (templates.Result, error) {
 		for i, v := range e.variables {
 			variables[i] = sink.Variable{Name: v.name, Value: vault.Sensitive(outputs[i])}
 		}
-		all.Output, err = sink.EnvFile(variables)
+		all.Output, err = e.encode(variables)
 		return err
 	})
 }

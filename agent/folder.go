@@ -20,28 +20,32 @@ type folder struct {
 	members   []variable // file name below the directory, and its template
 }
 
-// newFolder returns the output for a group stanza. The error names every
-// template that is wrong.
-func newFolder(file *config.File, g config.Group) (*output, error) {
+// folder returns the output for a group stanza. The error names every template
+// that is wrong.
+func (b builder) folder(g config.Group) (*output, error) {
 	all := folder{name: fmt.Sprintf("%s: group %q", g.At, g.Name), directory: g.Directory}
 	group := &sink.Group{Directory: g.Directory, Keep: g.Keep, Mode: g.Mode.FileMode(), Owner: string(g.Owner), Group: string(g.Group)}
-	o := &output{template: &all, file: sink.File{Path: g.Directory}, folder: group, policy: leasePolicy(file, config.Template{})}
+	o := &output{template: &all, place: switched{group}}
 	var errs []error
-	for _, t := range g.Templates {
+	for i, t := range g.Templates {
 		template, err := newTemplate(t.Text, t.Origin)
-		hooks, hooksErr := newHooks(hooked(t), nil)
+		hooks, hooksErr := b.hooks(hooked(t), nil)
 		errs = append(errs, err, hooksErr)
 		all.members = append(all.members, variable{t.Destination, template})
 		group.Files = append(group.Files, sink.Member{Name: t.Destination, Mode: t.Mode.FileMode(), Owner: string(t.Owner), Group: string(t.Group)})
 		o.hooks, o.checks = append(o.hooks, hooks...), append(o.checks, newChecks(t.Reaction)...)
-		o.policy = o.policy.Merge(leasePolicy(file, t))
+		if policy := b.policy(t); i == 0 {
+			o.policy = policy
+		} else {
+			o.policy = o.policy.Merge(policy)
+		}
 		// What is published together may be as stale as the strictest allows.
-		if limit := time.Duration(cmp.Or(t.MaxStale, file.Lease.MaxStale)); limit > 0 && (o.maxStale == 0 || limit < o.maxStale) {
+		if limit := time.Duration(cmp.Or(t.MaxStale, b.file.Lease.MaxStale)); limit > 0 && (o.maxStale == 0 || limit < o.maxStale) {
 			o.maxStale = limit
 		}
 		o.fatal = o.fatal || t.Has("error_fatal") && t.ErrorFatal
 	}
-	hooks, err := newHooks(g.Reaction, file.Notify)
+	hooks, err := b.hooks(g.Reaction, b.file.Notify)
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
@@ -64,13 +68,4 @@ func (f *folder) Render(lookup templates.Lookup) (templates.Result, error) {
 		}
 		return nil
 	})
-}
-
-// stageFolder stages a generation of a group.
-func (o *output) stageFolder() (*sink.Staged, error) {
-	contents := make(map[string][]byte, len(o.effects)) // name below the folder → content
-	for i, member := range o.folder.Files {
-		contents[member.Name] = o.effects[i].Content
-	}
-	return o.folder.Stage(contents)
 }

@@ -9,28 +9,61 @@ import (
 	"github.com/novatech/securevault/agent/check"
 	"github.com/novatech/securevault/agent/config"
 	"github.com/novatech/securevault/agent/notify"
+	"github.com/novatech/securevault/agent/window"
 )
 
-// newHooks returns whom a change of a file is told to, in order: its own
-// command, its notifications, then those of every file.
-func newHooks(r config.Reaction, everywhere []config.Notify) ([]notify.Notifier, error) {
-	var hooks []notify.Notifier
+// hook is whom to tell of a change, and with how much patience.
+type hook struct {
+	notify.Notifier
+	retries int           // quick ones after a failure, before the hook counts as failing
+	splay   time.Duration // that this instance waits, so that a fleet is not told at once
+	budget  window.Budget
+}
+
+// commandRetries is how often the command of a template is tried again
+// quickly; a notify stanza says it for itself.
+const commandRetries = 3
+
+// String describes the hook, for logs.
+func (h hook) String() string { return fmt.Sprint(h.Notifier) }
+
+// hooks returns whom a change of a file is told to, in order: its own command,
+// its notifications, then those of every file.
+func (b builder) hooks(r config.Reaction, everywhere []config.Notify) ([]hook, error) {
+	var hooks []hook
 	if !r.Command.IsZero() {
-		hooks = append(hooks, notify.Command{Args: r.Command.Args, Line: r.Command.Line, Timeout: time.Duration(r.CommandTimeout)})
+		command := notify.Command{Args: r.Command.Args, Line: r.Command.Line, Timeout: time.Duration(r.CommandTimeout)}
+		hooks = append(hooks, hook{Notifier: command, retries: commandRetries})
 	}
 	for _, n := range slices.Concat(r.Notify, everywhere) {
-		hook, err := newHook(n)
+		notifier, err := b.notifier(n)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", n.At, err)
 		}
-		hooks = append(hooks, hook)
+		if notifier != nil {
+			hooks = append(hooks, b.patient(hook{Notifier: notifier, retries: n.Retries}, n.Splay, n.Budget))
+		}
 	}
 	return hooks, nil
 }
 
-func newHook(n config.Notify) (notify.Notifier, error) {
+// patient returns the hook with what the configuration says of its pace.
+func (b builder) patient(h hook, splay config.Duration, budget config.Budget) hook {
+	h.splay = b.instance.Splay(time.Duration(splay))
+	h.budget = window.Budget{Count: budget.Count, Per: time.Duration(budget.Per)}
+	return h
+}
+
+// notifier returns what a notify stanza describes, nil for a child that this
+// run does not start.
+func (b builder) notifier(n config.Notify) (notify.Notifier, error) {
 	timeout := time.Duration(n.Timeout)
 	switch n.Type {
+	case "child":
+		if b.child == nil {
+			return nil, nil
+		}
+		return notify.Child{Supervisor: b.child.Child, Signal: syscall.Signal(n.Signal), Restart: n.Restart}, nil
 	case "command":
 		return notify.Command{Args: n.Command.Args, Line: n.Command.Line, Timeout: timeout}, nil
 	case "systemd":

@@ -6,21 +6,27 @@ import (
 
 	"github.com/novatech/securevault/agent/admin"
 	"github.com/novatech/securevault/agent/config"
-	"github.com/novatech/securevault/internal/vault"
 	"github.com/novatech/securevault/sink"
 )
 
-// serve adds what the agent answers on, and where its figures go. A run that
-// is to end by itself answers nobody.
-func (a *Agent) serve(file *config.File, client *vault.Client) error {
+// front is where the agent answers, and what it sees of the agent.
+type front struct {
+	admin    *admin.Server // nil for nobody to answer to
+	view     *view         // nil without it
+	endFront func()        // ends the answers; nil before they have begun
+}
+
+// newFront returns a front that does not listen yet. A run that is to end by
+// itself answers nobody.
+func (a *Agent) newFront(file *config.File, s *station) (*front, error) {
 	if a.once || len(file.Listeners) == 0 && file.Telemetry == nil {
-		return nil
+		return &front{}, nil
 	}
-	a.view = newView(a, client.Address())
+	f := &front{view: newView(a, s.clients.proxy.Address())}
 	cfg := admin.Config{
-		Source: a.view,
+		Source: f.view,
 		Log:    a.log,
-		Proxy:  admin.Proxy{Upstream: client, Lending: lending(file), Cache: file.Cache != nil},
+		Proxy:  admin.Proxy{Upstream: s.clients.proxy, Lending: lending(file), Cache: file.Cache != nil},
 	}
 	var errs []error
 	for _, l := range file.Listeners {
@@ -31,22 +37,56 @@ func (a *Agent) serve(file *config.File, client *vault.Client) error {
 	if t := file.Telemetry; t != nil {
 		cfg.Telemetry = telemetry(t)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return failure{ExitConfig, err}
+	err := errors.Join(errs...)
+	if err == nil {
+		f.admin, err = admin.New(cfg)
 	}
-	var err error
-	if a.admin, err = admin.New(cfg); err != nil {
+	if err != nil {
+		return nil, failure{ExitConfig, err}
+	}
+	return f, nil
+}
+
+// listen binds the listeners, all or none.
+func (f *front) listen() error {
+	if f.admin == nil {
+		return nil
+	}
+	if err := f.admin.Open(); err != nil {
 		return failure{ExitConfig, err}
 	}
 	return nil
 }
 
-// answer answers on the listeners until ctx ends.
-func (a *Agent) answer(ctx context.Context) error {
-	if a.admin == nil {
+// answer begins to answer on the listeners that are bound.
+func (a *Agent) answer(ctx context.Context, f *front) {
+	a.front = f
+	if f.admin != nil {
+		f.endFront = a.begin(ctx, func(ctx context.Context) error { return classed(ExitInternal, f.admin.Run(ctx)) })
+	}
+}
+
+// turn has the agent answer on other listeners. If these cannot be bound it
+// goes on with those of the configuration in force.
+func (a *Agent) turn(ctx context.Context, next *front) error {
+	if a.endFront != nil {
+		close(a.view.over)
+		a.endFront()
+	}
+	err := next.listen()
+	if err == nil {
+		a.answer(ctx, next)
 		return nil
 	}
-	return classed(ExitInternal, a.admin.Run(ctx))
+	old, oldErr := a.newFront(a.file, a.station)
+	if oldErr == nil {
+		if oldErr = old.listen(); oldErr == nil {
+			a.answer(ctx, old)
+			return err
+		}
+	}
+	a.front = &front{}
+	return errors.Join(err, oldErr)
 }
 
 // lending tells to whose requests the agent's token goes. What api_proxy says
@@ -87,17 +127,6 @@ func telemetry(t *config.Telemetry) admin.Telemetry {
 		Prefix: t.MetricsPrefix, Hostname: !t.DisableHostname, HostnameLabel: t.EnableHostnameLabel,
 		HoldBack: !t.FilterDefault, PrefixFilter: t.PrefixFilter,
 	}
-}
-
-// listen binds the listeners before anything is issued.
-func (a *Agent) listen() error {
-	if a.admin == nil {
-		return nil
-	}
-	if err := a.admin.Open(); err != nil {
-		return failure{ExitConfig, err}
-	}
-	return nil
 }
 
 // asked returns what the supply loop is asked, nil when nobody asks.

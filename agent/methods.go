@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -13,33 +14,39 @@ import (
 
 // newKeeper returns the keeper for the configured method or, without one, for
 // the token of the environment.
-func newKeeper(autoAuth *config.AutoAuth, client *vault.Client, opts Options) (*auth.Keeper, error) {
-	cfg := auth.Config{Server: client, Log: opts.Log}
-	if opts.State != nil {
-		cfg.Journal = opts.State
+func newKeeper(autoAuth *config.AutoAuth, client *vault.Client, opts Options, journal auth.Journal, after uint64) (*auth.Keeper, error) {
+	method, server, err := newLogin(autoAuth, client, opts.Getenv)
+	if err != nil {
+		return nil, err
 	}
+	cfg := auth.Config{Method: method, Server: server, Log: opts.Log, Journal: journal, After: after}
+	if autoAuth != nil {
+		m := autoAuth.Method
+		cfg.ExitOnErr, cfg.Reauth = m.ExitOnErr, autoAuth.Reauth
+		cfg.Policy = schedule.Policy{Floor: time.Duration(m.MinBackoff), Ceiling: time.Duration(m.MaxBackoff)}
+	}
+	return auth.New(cfg), nil
+}
+
+// newLogin returns how to get a token, and the client to get it with.
+func newLogin(autoAuth *config.AutoAuth, client *vault.Client, getenv func(string) string) (auth.Method, *vault.Client, error) {
 	if autoAuth == nil {
-		token := opts.Getenv("SECUREVAULT_TOKEN")
+		token := cmp.Or(getenv("SECUREVAULT_TOKEN"), getenv("VAULT_TOKEN"))
 		if token == "" {
-			token = opts.Getenv("VAULT_TOKEN")
+			return nil, nil, failure{ExitAuth, errors.New("there is no auto_auth stanza and VAULT_TOKEN is not set; add one or set the other")}
 		}
-		if token == "" {
-			return nil, failure{ExitAuth, errors.New("there is no auto_auth stanza and VAULT_TOKEN is not set; add one or set the other")}
-		}
-		cfg.Method = auth.NewToken(vault.Sensitive(token))
-		return auth.New(cfg), nil
+		return auth.NewToken(vault.Sensitive(token)), client, nil
 	}
 	m := autoAuth.Method
-	if cfg.Method = newMethod(m, opts.Getenv); cfg.Method == nil {
-		return nil, failure{ExitConfig, fmt.Errorf("%s: the method %q is not supported", m.At, m.Type)}
+	method := newMethod(m, getenv)
+	if method == nil {
+		return nil, nil, failure{ExitConfig, fmt.Errorf("%s: the method %q is not supported", m.At, m.Type)}
 	}
 	server, err := methodClient(m, client)
 	if err != nil {
-		return nil, failure{ExitConfig, fmt.Errorf("%s: %w", m.At, err)}
+		return nil, nil, failure{ExitConfig, fmt.Errorf("%s: %w", m.At, err)}
 	}
-	cfg.Server, cfg.ExitOnErr, cfg.Reauth = server, m.ExitOnErr, autoAuth.Reauth
-	cfg.Policy = schedule.Policy{Floor: time.Duration(m.MinBackoff), Ceiling: time.Duration(m.MaxBackoff)}
-	return auth.New(cfg), nil
+	return method, server, nil
 }
 
 // methodClient returns the client for logins and for what becomes of their

@@ -11,7 +11,6 @@ import (
 
 	"github.com/novatech/securevault/agent/check"
 	"github.com/novatech/securevault/agent/lease"
-	"github.com/novatech/securevault/agent/notify"
 	"github.com/novatech/securevault/agent/schedule"
 	"github.com/novatech/securevault/internal/vault"
 	"github.com/novatech/securevault/sink"
@@ -30,39 +29,42 @@ const (
 // output is one template on its way to its file.
 type output struct {
 	template renderer
-	file     sink.File   // where the output goes …
-	folder   *sink.Group // … or the folder, file.Path, whose files change all at once
-	hooks    []notify.Notifier
+	place    place
+	hooks    []hook
 	checks   []check.Check // that new content must pass
 	policy   schedule.Policy
 	fatal    bool          // an error of evaluation ends the agent
 	maxStale time.Duration // how old its secrets may be for the agent to be ready; 0 for no limit
 
-	wants      []vault.Want          // of the last evaluation
-	versions   map[vault.Want]uint64 // want → version seen by the last evaluation
-	passes     int                   // evaluations in a row that left something pending
-	content    []byte                // rendered and not published yet, else nil
-	effects    []*templates.Effect   // files that the evaluation writes besides, not published yet
-	sidePaths  []string              // of the effects of the last evaluation
-	pending    bool                  // some want has no secret yet
-	changed    time.Time             // when the bytes of the file were last
-	generation uint64                // of the newest secret in the file
-	published  bool                  // the file holds the last evaluation that was complete
-	live       []vault.Want          // whose secrets are in the file
-	err        error                 // of the last evaluation or publication
-	retryAt    time.Time             // when to try again after err
+	wants      []vault.Want        // of the last evaluation
+	evaluated  bool                // at least once
+	versions   []uint64            // of the wants, as the last evaluation saw them
+	passes     int                 // evaluations in a row that left something pending
+	content    []byte              // rendered and not published yet, else nil
+	effects    []*templates.Effect // files that the evaluation writes besides, not published yet
+	sidePaths  []string            // of the effects of the last evaluation
+	pending    bool                // some want has no secret yet
+	changed    time.Time           // when the bytes of the file were last
+	generation uint64              // of the newest secret in the file
+	ahead      int                 // publications that the app has not been told of
+	untold     bool                // an earlier run may have ended before it told the app of a secret
+	published  bool                // the file holds the last evaluation that was complete
+	checking   bool                // new content is being checked; until that is over nothing here changes
+	live       []vault.Want        // whose secrets are in the file
+	err        error               // of the last evaluation or publication
+	retryAt    time.Time           // when to try again after err
 }
 
 // stale reports whether an evaluation would see anything new.
 func (o *output) stale(snapshot *lease.Snapshot, now time.Time) bool {
-	if o.versions == nil {
+	if !o.evaluated {
 		return true
 	}
 	if o.err != nil && !now.Before(o.retryAt) {
 		return true
 	}
-	for _, w := range o.wants {
-		if snapshot.Item(w).Version != o.versions[w] {
+	for i, w := range o.wants {
+		if snapshot.Item(w).Version != o.versions[i] {
 			return true
 		}
 	}
@@ -71,6 +73,7 @@ func (o *output) stale(snapshot *lease.Snapshot, now time.Time) bool {
 
 // evaluate renders the template on a snapshot.
 func (o *output) evaluate(snapshot *lease.Snapshot, now time.Time) {
+	o.evaluated = true
 	result, err := o.template.Render(snapshot.Lookup)
 	if err == nil && len(result.Pending) > 0 {
 		if o.passes++; o.passes > maxPasses {
@@ -91,31 +94,24 @@ func (o *output) evaluate(snapshot *lease.Snapshot, now time.Time) {
 			o.sidePaths = append(o.sidePaths, effect.Path)
 		}
 	}
-	o.versions = make(map[vault.Want]uint64, len(o.wants))
-	for _, w := range o.wants {
-		o.versions[w] = snapshot.Item(w).Version
+	o.versions, o.untold = make([]uint64, len(o.wants)), false
+	for i, w := range o.wants {
+		item := snapshot.Item(w)
+		o.versions[i] = item.Version
+		o.untold = o.untold || item.Untold
 	}
 }
 
+// owing reports whether the app has yet to be told of what the file held before.
+func (o *output) owing() bool { return o.ahead > 0 || o.untold }
+
 // stage writes new content beside its destination.
-func (o *output) stage() ([]stagedFile, error) {
-	if o.folder != nil {
-		staged, err := o.stageFolder()
-		if err != nil {
-			return nil, err
-		}
-		return []stagedFile{{staged, o}}, nil
+func (o *output) stage() (files []stagedFile, err error) {
+	staged, err := o.place.Stage(o)
+	for _, s := range staged {
+		files = append(files, stagedFile{s, o})
 	}
-	files := append([]sink.File{o.file}, o.side()...)
-	var all []stagedFile
-	for i, content := range o.contents() {
-		staged, err := files[i].Stage(content)
-		if err != nil {
-			return all, err
-		}
-		all = append(all, stagedFile{staged, o})
-	}
-	return all, nil
+	return files, err
 }
 
 // side returns the files that the template writes besides its destination.
@@ -145,7 +141,7 @@ func (o *output) clash(all []*output) *output {
 	}
 	for _, other := range all {
 		for _, path := range o.sidePaths {
-			if other != o && slices.Contains(other.sidePaths, path) || path == other.file.Path && o.folder == nil {
+			if other != o && slices.Contains(other.sidePaths, path) || path == other.place.Path() {
 				return other
 			}
 		}
@@ -163,9 +159,6 @@ func (o *output) refused(snapshot *lease.Snapshot) bool {
 
 // fail records what keeps the output from its file, and when to try again.
 func (o *output) fail(code int, err error, now time.Time) {
-	if o.versions == nil {
-		o.versions = map[vault.Want]uint64{}
-	}
 	o.content, o.effects = nil, nil
 	o.err, o.retryAt = failure{code, err}, now.Add(retryDelay)
 }
@@ -174,14 +167,14 @@ func (o *output) fail(code int, err error, now time.Time) {
 // complete. It returns when to come back though nothing has changed, zero for
 // never.
 func (a *Agent) pass(ctx context.Context, now time.Time) (retryAt time.Time) {
-	a.writeTokens(now)
 	snapshot := a.leases.Snapshot()
 	for _, o := range a.outputs {
-		if !o.stale(snapshot, now) {
+		if o.checking || !o.stale(snapshot, now) {
 			continue
 		}
 		before := o.err
 		o.evaluate(snapshot, now)
+		a.unordered = true
 		if other := o.clash(a.outputs); o.err == nil && other != nil {
 			o.fail(ExitTemplate, fmt.Errorf("evaluating %s: it writes a file that %s writes as well; give each its own", o.template.Name(), other.template.Name()), now)
 		}
@@ -189,11 +182,12 @@ func (a *Agent) pass(ctx context.Context, now time.Time) (retryAt time.Time) {
 			a.log.Error("evaluating a template failed", zap.String("template", o.template.Name()), zap.Error(o.err))
 		}
 	}
-	a.order()
+	if a.unordered {
+		a.order()
+	}
 	if a.keeper.Token().Epoch > 0 { // before, nothing says that the agent may be here at all
 		a.publish(ctx, snapshot, now)
 	}
-	retryAt = a.tokensRetryAt
 	for _, o := range a.outputs {
 		if o.err != nil && (retryAt.IsZero() || o.retryAt.Before(retryAt)) {
 			retryAt = o.retryAt
@@ -216,6 +210,7 @@ func (s wantSet) add(w vault.Want, p schedule.Policy) {
 // order tells the lease manager what is wanted, if that has changed. What a
 // file still holds stays wanted until the file no longer does.
 func (a *Agent) order() {
+	a.unordered = false
 	wanted := make(wantSet, len(a.wanted))
 	for _, o := range a.outputs {
 		for _, w := range o.wants {

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -38,15 +37,28 @@ type stagedFile struct {
 
 // publish switches every group of outputs that is complete, and has the
 // changes announced. Outputs that share a secret are one group: their files
-// switch together or not at all.
+// switch together or not at all. A group with checks does so when these have
+// passed, and holds up no other.
 func (a *Agent) publish(ctx context.Context, snapshot *lease.Snapshot, now time.Time) {
+	if !slices.ContainsFunc(a.outputs, func(o *output) bool { return o.content != nil && !o.checking }) {
+		return
+	}
 	var due []*switching
 	for _, members := range a.groups() {
 		members = usable(members, snapshot)
 		fresh := slices.DeleteFunc(slices.Clone(members), func(o *output) bool { return o.content == nil })
-		if len(fresh) > 0 {
-			due = append(due, &switching{members: members, fresh: fresh})
+		if len(fresh) == 0 {
+			continue
 		}
+		for _, o := range fresh {
+			a.redactor.learn(snapshot, o.wants, a.wanted)
+		}
+		s := &switching{members: members, fresh: fresh}
+		if s.checked() {
+			a.check(ctx, s)
+			continue
+		}
+		due = append(due, s)
 	}
 	var work errgroup.Group
 	work.SetLimit(stagers)
@@ -57,6 +69,42 @@ func (a *Agent) publish(ctx context.Context, snapshot *lease.Snapshot, now time.
 		})
 	}
 	_ = work.Wait()
+	a.switchOver(due, now)
+}
+
+// check stages and checks a group in the background. The supply loop takes it
+// from there.
+func (a *Agent) check(ctx context.Context, s *switching) {
+	for _, o := range s.members {
+		o.checking = true
+	}
+	a.checking++
+	go func() {
+		s.stage(ctx)
+		s.err = a.redactor.hide(s.err)
+		a.checks <- s
+	}()
+}
+
+// conclude publishes a group whose checks are over, if they have passed.
+func (a *Agent) conclude(s *switching, now time.Time) {
+	a.checking--
+	for _, o := range s.members {
+		o.checking = false
+	}
+	a.switchOver([]*switching{s}, now)
+}
+
+// abandon waits for the checks that are under way, which end with their
+// context, and gives up what they were for.
+func (a *Agent) abandon() {
+	for ; a.checking > 0; a.checking-- {
+		(<-a.checks).discard(nil)
+	}
+}
+
+// switchOver publishes what is staged.
+func (a *Agent) switchOver(due []*switching, now time.Time) {
 	staged := make([][]*sink.Staged, len(due))
 	for i, s := range due {
 		for _, file := range s.staged {
@@ -79,6 +127,8 @@ func usable(members []*output, snapshot *lease.Snapshot) []*output {
 	var out []*output
 	for _, o := range members {
 		switch {
+		case o.checking:
+			return nil
 		case o.err == nil && !o.pending:
 			out = append(out, o)
 		case o.published, o.err == nil && !o.refused(snapshot):
@@ -112,13 +162,18 @@ func (s *switching) discard(err error) {
 	s.staged, s.err = nil, err
 }
 
+// checked reports whether new content of the group must pass a check.
+func (s *switching) checked() bool {
+	return slices.ContainsFunc(s.fresh, func(o *output) bool { return len(o.checks) > 0 })
+}
+
 // check runs the checks of all outputs with new content, each with all the
 // files of the group.
 func (s *switching) check(ctx context.Context) error {
 	var files []check.Staged
 	changed := make(map[*output]bool)
 	for _, staged := range s.staged {
-		files = append(files, staged.lies()...)
+		files = append(files, staged.output.place.Lies(staged.Staged)...)
 		changed[staged.output] = changed[staged.output] || staged.Changed()
 	}
 	for _, o := range s.fresh {
@@ -134,19 +189,6 @@ func (s *switching) check(ctx context.Context) error {
 	return nil
 }
 
-// lies tells where the new content is until it is published.
-func (s stagedFile) lies() []check.Staged {
-	group := s.output.folder
-	if group == nil {
-		return []check.Staged{{Destination: s.Destination(), Path: s.Path()}}
-	}
-	var files []check.Staged
-	for _, m := range group.Files {
-		files = append(files, check.Staged{Destination: filepath.Join(group.Directory, m.Name), Path: filepath.Join(s.Path(), m.Name)})
-	}
-	return files
-}
-
 // sinkFailed records that a group could not be published: each of its outputs
 // is evaluated and tried again.
 func (a *Agent) sinkFailed(fresh []*output, err error, now time.Time) {
@@ -160,43 +202,58 @@ func (a *Agent) sinkFailed(fresh []*output, err error, now time.Time) {
 	}
 }
 
-// published records that the files of a group were switched, and returns what
-// the app and the lease manager have to know of it.
+// published records that the files of a group were switched, hands over what
+// is no file, and returns what the app and the lease manager have to know of it.
 func (a *Agent) published(s *switching, now time.Time) announcement {
-	what := announcement{versions: make(map[vault.Want]uint64)}
+	what := announcement{versions: make(map[vault.Want]uint64), outputs: s.fresh}
+	if a.settled { // before, nothing is served by waiting
+		what.at = now
+	}
 	var generation uint64
 	for _, o := range s.members {
-		for w, version := range o.versions {
-			what.versions[w] = version
+		for i, w := range o.wants {
+			what.versions[w] = o.versions[i]
 		}
 		generation = max(generation, newest(o.versions))
 	}
+	for _, staged := range s.staged {
+		if staged.Changed() {
+			staged.output.changed = now
+		}
+		if staged.Changed() || staged.output.owing() {
+			what.add(a.told(staged.output), notify.Event{Generation: generation, Changed: staged.Paths()})
+		}
+	}
 	for _, o := range s.fresh {
+		if o.handOver(now) {
+			what.add(a.told(o), notify.Event{Generation: generation, Changed: []string{o.place.Path()}})
+		}
 		o.content, o.effects, o.published, o.live = nil, nil, true, o.wants
 		o.generation = newest(o.versions)
+		a.unordered = true // what was there before may not be wanted any more
+		o.ahead++
 	}
-	for _, staged := range s.staged {
-		if !staged.Changed() {
-			continue
-		}
-		staged.output.changed = now
-		event := notify.Event{Generation: generation, Changed: staged.Paths()}
-		for _, hook := range staged.output.hooks {
-			what.calls = append(what.calls, notify.Call{Notifier: hook, Event: event})
-		}
-		for _, path := range staged.Paths() {
-			a.log.Info("published", zap.String("destination", path), zap.Uint64("generation", generation))
-		}
+	for _, path := range what.changed {
+		a.log.Info("published", zap.String("destination", path), zap.Uint64("generation", generation))
 	}
 	return what
 }
 
-// newest returns the highest of the versions.
-func newest(versions map[vault.Want]uint64) (generation uint64) {
-	for _, version := range versions {
-		generation = max(generation, version)
+// told returns whom to tell of a change of an output: not the child that has
+// yet to start.
+func (a *Agent) told(o *output) []hook {
+	if a.launched {
+		return o.hooks
 	}
-	return generation
+	return slices.DeleteFunc(slices.Clone(o.hooks), func(h hook) bool { return h.Notifier == notify.Notifier(a.child) })
+}
+
+// newest returns the highest of the versions.
+func newest(versions []uint64) uint64 {
+	if len(versions) == 0 {
+		return 0
+	}
+	return slices.Max(versions)
 }
 
 // groups returns the outputs by the secrets they share, directly or through

@@ -19,20 +19,20 @@ type view struct {
 	agent     *Agent
 	server    string // address
 	started   time.Time
-	questions chan func() // for the supply loop to answer between two passes
+	questions chan func()   // for the supply loop to answer between two passes
+	over      chan struct{} // closed when the supply loop answers no more
 
 	// Used by the supply loop alone.
-	settled  bool   // everything was rendered and told once
 	hookErr  string // what the hooks say that fail
 	hookText string // the same without secrets
 }
 
 func newView(a *Agent, server string) *view {
-	return &view{agent: a, server: server, started: time.Now(), questions: make(chan func())}
+	return &view{agent: a, server: server, started: a.started, questions: make(chan func()), over: make(chan struct{})}
 }
 
 // Token implements [admin.Source].
-func (v *view) Token() vault.Token { return v.agent.keeper.Token() }
+func (v *view) Token() vault.Token { return v.agent.holder.Load().Token() }
 
 // Status implements [admin.Source].
 func (v *view) Status(ctx context.Context) (admin.Status, error) {
@@ -46,6 +46,8 @@ func (v *view) Status(ctx context.Context) (admin.Status, error) {
 	case v.questions <- question:
 		<-answered
 		return status, nil
+	case <-v.over:
+		return status, errReplaced
 	case <-ctx.Done():
 		return status, context.Cause(ctx)
 	}
@@ -54,10 +56,9 @@ func (v *view) Status(ctx context.Context) (admin.Status, error) {
 // look says what the agent does. It runs on the supply loop.
 func (v *view) look(now time.Time) admin.Status {
 	a := v.agent
-	v.settled = v.settled || a.ready
 	snapshot, held := a.leases.Snapshot(), a.leases.Status()
 	status := admin.Status{
-		Now: now, Started: v.started, Server: v.server, Settled: v.settled, Generation: snapshot.Generation,
+		Now: now, Started: v.started, Server: v.server, Settled: a.settled, Generation: snapshot.Generation,
 		Token:    tokenStatus(a.keeper.Status()),
 		Hooks:    v.hooks(snapshot),
 		Counters: counters(a.leases.Stats()),
@@ -79,8 +80,8 @@ func (a *Agent) users() map[vault.Want][]string {
 	users := make(map[vault.Want][]string)
 	for _, o := range a.outputs {
 		for _, w := range slices.Concat(o.wants, o.live) {
-			if !slices.Contains(users[w], o.file.Path) {
-				users[w] = append(users[w], o.file.Path)
+			if !slices.Contains(users[w], o.place.Path()) {
+				users[w] = append(users[w], o.place.Path())
 			}
 		}
 	}
@@ -100,7 +101,9 @@ func (a *Agent) missing(held []lease.Status, now time.Time) []string {
 		say("token: %s", err)
 	case token.Epoch == 0:
 		say("token: not there yet")
-	case a.tokensWritten == 0 && len(a.tokens) > 0:
+	case !a.tokens.Written() && a.tokens.Err() != nil:
+		say("token: %s", a.tokens.Err())
+	case !a.tokens.Written():
 		say("token: not written yet")
 	}
 	byWant := make(map[vault.Want]lease.Status, len(held))
@@ -109,7 +112,7 @@ func (a *Agent) missing(held []lease.Status, now time.Time) []string {
 	}
 	for _, o := range a.outputs {
 		if why := o.missing(byWant, now); why != "" {
-			say("%s: %s", o.file.Path, why)
+			say("%s: %s", o.place.Path(), why)
 		}
 	}
 	switch {
@@ -158,7 +161,7 @@ func staleFor(s lease.Status, now time.Time) time.Duration {
 
 func (o *output) status() admin.Output {
 	s := admin.Output{
-		Destination: o.file.Path, Template: o.template.Name(), State: admin.Waiting,
+		Destination: o.place.Path(), Template: o.template.Name(), State: admin.Waiting,
 		Generation: o.generation, Changed: o.changed,
 	}
 	switch {

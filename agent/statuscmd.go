@@ -209,17 +209,24 @@ func row(name string, g admin.Grant, held bool, s admin.Status) string {
 }
 
 // detail is a line below a row, broken where the terminal ends.
-func detail(mark, text string) string {
+func detail(mark, text string) string { return wrapped("  "+mark+" ", text) }
+
+// wrapped is a text after a lead, broken where the terminal ends.
+func wrapped(lead, text string) string {
 	var out strings.Builder
-	line := "  " + mark
+	line, words := lead, 0
 	for _, word := range strings.Fields(printable(text)) {
-		if utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > lineWidth && strings.TrimSpace(line) != mark {
+		if words > 0 && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > lineWidth {
 			out.WriteString(line + "\n")
-			line = "   "
+			line, words = strings.Repeat(" ", utf8.RuneCountInString(lead)), 0
 		}
-		line += " " + word
+		if words > 0 {
+			line += " "
+		}
+		line += word
+		words++
 	}
-	return out.String() + line + "\n"
+	return out.String() + strings.TrimRight(line, " ") + "\n"
 }
 
 // fit makes a name exactly as wide as its column. Of one that is too long the

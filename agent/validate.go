@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -47,7 +48,7 @@ func (c Validate) Run(args []string) int {
 	if err != nil {
 		return complain(c.Stderr, warningsOf(file, err), err)
 	}
-	if _, err := newOutputs(file); err != nil {
+	if _, err := newBuilder(file, Options{Log: nil, Getenv: os.Getenv}).outputs(); err != nil {
 		return complain(c.Stderr, file.Warnings, failure{ExitConfig, err})
 	}
 	complain(c.Stderr, file.Warnings, nil)

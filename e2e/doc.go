@@ -5,7 +5,8 @@
 // file each, in the language of testscript (see `go doc
 // github.com/rogpeppe/go-internal/testscript`) and the few commands of
 // commands_test.go. clients_test.go runs the programs of examples/clients,
-// crash_test.go kills the agent at random moments.
+// crash_test.go kills the agent at random moments, and rotations_test.go looks at
+// the apps while that happens.
 //
 //	go test ./e2e                                        # all
 //	go test ./e2e -run TestJourneys/guide_postgresql -v  # one journey

@@ -102,6 +102,9 @@ func (w *world) process(name string) (*process, error) {
 
 const serverName = "server"
 
+// startTimeout is how long the server may take to listen.
+const startTimeout = 30 * time.Second
+
 // startServer starts the dev server, and returns once it listens. One that is
 // started again gets the address of the one before.
 func (w *world) startServer(env []string, flags ...string) error {
@@ -114,8 +117,8 @@ func (w *world) startServer(env []string, flags ...string) error {
 		return err
 	}
 	p := w.processes[serverName]
-	banner := regexp.MustCompile(`VAULT_ADDR=http://(\S+)\n\s*Root Token: (\S+)\n`)
-	for {
+	banner := regexp.MustCompile(`(?s)VAULT_ADDR=http://(\S+)\n.*Root Token: (\S+)\n`)
+	for deadline := time.Now().Add(startTimeout); ; {
 		text, err := os.ReadFile(p.out)
 		if err != nil {
 			return err
@@ -127,6 +130,9 @@ func (w *world) startServer(env []string, flags ...string) error {
 		if code, over := p.exitCode(); over {
 			log, _ := os.ReadFile(p.log)
 			return fmt.Errorf("the server ended with %d: %s", code, log)
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the server says no address and root token within %s: %s", startTimeout, text)
 		}
 		time.Sleep(pollDelay)
 	}
@@ -215,6 +221,7 @@ func parseSignal(name string) (syscall.Signal, error) {
 	signals := map[string]syscall.Signal{
 		"SIGTERM": syscall.SIGTERM, "SIGINT": syscall.SIGINT, "SIGHUP": syscall.SIGHUP,
 		"SIGKILL": syscall.SIGKILL, "SIGSTOP": syscall.SIGSTOP, "SIGCONT": syscall.SIGCONT,
+		"SIGUSR1": syscall.SIGUSR1,
 	}
 	if s, ok := signals[name]; ok {
 		return s, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -60,8 +61,8 @@ type Credentials struct {
 	cfg CredentialsConfig
 
 	mu       sync.Mutex
-	contents map[string][]byte // name → content, never changed once it is here
-	changed  chan struct{}     // closed when contents is replaced
+	contents map[Credential][]byte
+	changed  chan struct{} // closed, and replaced, when contents change
 }
 
 // NewCredentials returns a socket that serves nothing before
@@ -76,7 +77,7 @@ func NewCredentials(cfg CredentialsConfig) *Credentials {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	return &Credentials{cfg: cfg, changed: make(chan struct{})}
+	return &Credentials{cfg: cfg, contents: make(map[Credential][]byte), changed: make(chan struct{})}
 }
 
 // Check reports what would certainly keep the socket from being made.
@@ -114,27 +115,35 @@ func isCredentialName(name string) bool {
 	return printable && name != "" && name != "." && name != ".." && len(name) <= 255
 }
 
-// Publish replaces all that is served, at once: the content of each credential
-// by its name. The contents must not be changed afterwards.
-func (c *Credentials) Publish(contents map[string][]byte) error {
-	for name, content := range contents {
-		if len(content) > maxCredential {
-			return fmt.Errorf("publishing the credential %q: it has %d bytes, and systemd takes %d; write it to a file", name, len(content), maxCredential)
+// Fits returns why systemd would not take a credential with that content.
+func (Credential) Fits(content []byte) error {
+	if len(content) > maxCredential {
+		return fmt.Errorf("it has %d bytes, and systemd takes %d; write it to a file", len(content), maxCredential)
+	}
+	return nil
+}
+
+// Publish serves the contents from now on, all at once, in the place of what
+// was served for these credentials. They must not be changed afterwards.
+func (c *Credentials) Publish(contents map[Credential][]byte) error {
+	for credential, content := range contents {
+		if err := credential.Fits(content); err != nil {
+			return fmt.Errorf("publishing the credential %q: %w", credential.Name, err)
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.contents = contents
+	maps.Copy(c.contents, contents)
 	close(c.changed)
 	c.changed = make(chan struct{})
 	return nil
 }
 
 // find returns the content of a credential, or what to wait for.
-func (c *Credentials) find(name string) (content []byte, ok bool, changed <-chan struct{}) {
+func (c *Credentials) find(wanted Credential) (content []byte, ok bool, changed <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	content, ok = c.contents[name]
+	content, ok = c.contents[wanted]
 	return content, ok, c.changed
 }
 
@@ -228,11 +237,12 @@ func (c *Credentials) serve(ctx context.Context, conn *net.UnixConn) {
 		return
 	}
 	log = log.With(zap.String("unit", unit), zap.String("credential", name))
-	if !c.offers(unit, name) {
+	wanted, ok := c.offer(unit, name)
+	if !ok {
 		log.Warn("a unit asks for a credential that it has no part in")
 		return
 	}
-	content, err := c.await(ctx, name)
+	content, err := c.await(ctx, wanted)
 	if err == nil {
 		err = conn.SetWriteDeadline(time.Now().Add(readerTimeout))
 	}
@@ -258,22 +268,23 @@ func asked(address net.Addr) (unit, name string, err error) {
 	return "", "", fmt.Errorf("the reader's address %q names no unit and credential; have systemd read it, by LoadCredential=", address)
 }
 
-// offers reports whether a unit may have a credential.
-func (c *Credentials) offers(unit, name string) bool {
+// offer returns the credential that a unit means by a name: its own, else one
+// that any unit may have.
+func (c *Credentials) offer(unit, name string) (found Credential, ok bool) {
 	for _, credential := range c.cfg.Credentials {
-		if credential.Name == name && (credential.Unit == "" || credential.Unit == unit) {
-			return true
+		if credential.Name == name && (credential.Unit == unit || credential.Unit == "" && !ok) {
+			found, ok = credential, true
 		}
 	}
-	return false
+	return found, ok
 }
 
 // await returns a credential as soon as it is rendered.
-func (c *Credentials) await(ctx context.Context, name string) ([]byte, error) {
+func (c *Credentials) await(ctx context.Context, wanted Credential) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.Wait, fmt.Errorf("it was not rendered within %s; start the unit after the agent", c.cfg.Wait))
 	defer cancel()
 	for {
-		content, ok, changed := c.find(name)
+		content, ok, changed := c.find(wanted)
 		if ok {
 			return content, nil
 		}

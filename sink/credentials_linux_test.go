@@ -78,15 +78,22 @@ func TestCredentialsAreGivenToTheUnitsThatMayHaveThem(t *testing.T) {
 	log, logged := observer.New(zap.DebugLevel)
 	c := serveCredentials(t, CredentialsConfig{
 		Path: path, Log: zap.New(log),
-		Credentials: []Credential{{Name: "db"}, {Name: "key", Unit: "app.service"}, {Name: "key", Unit: "job@1.service"}},
+		Credentials: []Credential{{Name: "db"}, {Name: "key", Unit: "app.service"}, {Name: "key", Unit: "job@1.service"}, {Name: "db", Unit: "special.service"}},
 	})
-	if err := c.Publish(map[string][]byte{"db": []byte("p\x00w\n"), "key": []byte("k"), "unlisted": []byte("u")}); err != nil {
+	if err := c.Publish(map[Credential][]byte{
+		{Name: "db"}:                          []byte("p\x00w\n"),
+		{Name: "key", Unit: "app.service"}:    []byte("k"),
+		{Name: "key", Unit: "job@1.service"}:  []byte("j"),
+		{Name: "db", Unit: "special.service"}: []byte("its own"),
+		{Name: "unlisted"}:                    []byte("u"),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct{ name, address, want string }{
 		{"any unit reads what is for all", systemdAddress("web.service", "db"), "p\x00w\n"},
 		{"a unit reads what is for it", systemdAddress("app.service", "key"), "k"},
-		{"a second unit reads what is for it too", systemdAddress("job@1.service", "key"), "k"},
+		{"a second unit reads what is for it", systemdAddress("job@1.service", "key"), "j"},
+		{"a unit reads its own rather than what is for all", systemdAddress("special.service", "db"), "its own"},
 		{"another unit does not", systemdAddress("web.service", "key"), ""},
 		{"nobody reads what there is not", systemdAddress("app.service", "nothing"), ""},
 		{"nobody reads what is not listed", systemdAddress("app.service", "unlisted"), ""},
@@ -117,7 +124,7 @@ func TestCredentialsReadTwiceAreThoseOfTheTime(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sock")
 	c := serveCredentials(t, CredentialsConfig{Path: path, Credentials: []Credential{{Name: "db"}}})
 	for _, want := range []string{"first", "second"} {
-		if err := c.Publish(map[string][]byte{"db": []byte(want)}); err != nil {
+		if err := c.Publish(map[Credential][]byte{{Name: "db"}: []byte(want)}); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := readAs(path, systemdAddress("app.service", "db")); err != nil || got != want {
@@ -134,10 +141,10 @@ func TestACredentialAskedForTooEarlyIsWaitedFor(t *testing.T) {
 		content, err := readAs(path, systemdAddress("app.service", "db"))
 		got <- fmt.Sprint(content, err)
 	}()
-	if err := c.Publish(map[string][]byte{"other": []byte("x")}); err != nil {
+	if err := c.Publish(map[Credential][]byte{{Name: "other"}: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Publish(map[string][]byte{"db": []byte("late")}); err != nil {
+	if err := c.Publish(map[Credential][]byte{{Name: "db"}: []byte("late")}); err != nil {
 		t.Fatal(err)
 	}
 	if content := <-got; content != "late<nil>" {
@@ -149,7 +156,7 @@ func TestACredentialIsNotWaitedForWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewCredentials(CredentialsConfig{Wait: time.Minute})
 		started := time.Now()
-		_, err := c.await(t.Context(), "db")
+		_, err := c.await(t.Context(), Credential{Name: "db"})
 		wantError(t, err, "not rendered within 1m0s", "start the unit after the agent")
 		if waited := time.Since(started); waited != time.Minute {
 			t.Errorf("it was waited for %s", waited)
@@ -183,7 +190,7 @@ func TestAReaderOfAnotherUserReadsNothing(t *testing.T) {
 			folder := t.TempDir()
 			path := filepath.Join(folder, "sock")
 			c := serveCredentials(t, CredentialsConfig{Path: path, Mode: 0o666, Owner: test.owner, Credentials: []Credential{{Name: "db"}}})
-			if err := c.Publish(map[string][]byte{"db": []byte("pw")}); err != nil {
+			if err := c.Publish(map[Credential][]byte{{Name: "db"}: []byte("pw")}); err != nil {
 				t.Fatal(err)
 			}
 			open(t, folder)
@@ -209,7 +216,7 @@ func TestTheSocketOfAKilledRunIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := serveCredentials(t, CredentialsConfig{Path: path, Mode: 0o640, Credentials: []Credential{{Name: "db"}}})
-	if err := c.Publish(map[string][]byte{"db": []byte("pw")}); err != nil {
+	if err := c.Publish(map[Credential][]byte{{Name: "db"}: []byte("pw")}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := readAs(path, systemdAddress("app.service", "db")); err != nil || got != "pw" {
@@ -243,7 +250,7 @@ func TestASocketThatCannotBeMadeIsRefused(t *testing.T) {
 		})
 	}
 	wantContent(t, folder+"/file", "x")
-	large := map[string][]byte{"db": make([]byte, maxCredential+1)}
+	large := map[Credential][]byte{{Name: "db"}: make([]byte, maxCredential+1)}
 	wantError(t, NewCredentials(CredentialsConfig{}).Publish(large), `"db"`, "write it to a file")
 }
 

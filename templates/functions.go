@@ -86,7 +86,14 @@ func findFunction(name string, denylist []string) (any, error) {
 	return nil, fmt.Errorf("there is no function %q; %s", name, suggest(name))
 }
 
-func listed(names, name string) bool { return slices.Contains(strings.Fields(names), name) }
+func listed(names, name string) bool {
+	for listed := range strings.FieldsSeq(names) {
+		if listed == name {
+			return true
+		}
+	}
+	return false
+}
 
 // suggest returns a hint: the function with the most similar name.
 func suggest(name string) string {

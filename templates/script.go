@@ -13,11 +13,12 @@ import (
 
 // script is a text after parsing.
 type script struct {
-	text      string                 // with the counting of steps put in
-	trees     map[string]*parse.Tree // name of a defined template → tree; "" is the whole
-	functions template.FuncMap       // that it uses, but for those of an evaluation
-	wants     []vault.Want           // that an evaluation cannot do without
-	wantsAll  bool                   // there are no others to discover
+	text      string           // with the counting of steps put in
+	trees     []*parse.Tree    // the whole, named "", and the templates that it defines
+	own       []string         // functions that it calls, of those of an evaluation
+	functions template.FuncMap // that it calls besides
+	wants     []vault.Want     // that an evaluation cannot do without
+	wantsAll  bool             // there are no others to discover
 }
 
 func parseScript(text string, cfg Config) (*script, error) {
@@ -25,7 +26,7 @@ func parseScript(text string, cfg Config) (*script, error) {
 	if err != nil {
 		return nil, syntaxError(cfg.Name, err)
 	}
-	s := &script{text: text, trees: trees, functions: template.FuncMap{}}
+	s := &script{text: text, trees: byName(trees), functions: template.FuncMap{}}
 	requests, err := s.check(cfg)
 	if err != nil {
 		return nil, err
@@ -37,9 +38,10 @@ func parseScript(text string, cfg Config) (*script, error) {
 	}
 	s.wantsAll = requests == len(s.wants)
 	if s.text = instrument(text, cfg.leftDelim(), cfg.rightDelim(), trees); s.text != text {
-		if s.trees, err = parseTrees(s.text, cfg); err != nil {
+		if trees, err = parseTrees(s.text, cfg); err != nil {
 			return nil, syntaxError(cfg.Name, err)
 		}
+		s.trees, s.own = byName(trees), append(s.own, stepFunction, enterFunction)
 	}
 	return s, nil
 }
@@ -51,9 +53,13 @@ func (s *script) evaluate(e *evaluation) ([]byte, error) {
 		missing = "missingkey=error"
 	}
 	root := template.New("").Option(missing).Funcs(s.functions)
-	root.Funcs(e.functions(root))
-	for name, tree := range s.trees {
-		if _, err := root.AddParseTree(name, tree); err != nil {
+	functions, called := e.functions(root), template.FuncMap{} // each of them costs reflection
+	for _, name := range s.own {
+		called[name] = functions[name]
+	}
+	root.Funcs(called)
+	for _, tree := range s.trees {
+		if _, err := root.AddParseTree(tree.Name, tree); err != nil {
 			return nil, err
 		}
 	}
@@ -72,11 +78,21 @@ func parseTrees(text string, cfg Config) (map[string]*parse.Tree, error) {
 	return trees, err
 }
 
+// byName returns the trees in the order of their names. Thousands of templates
+// may be held, most of them of one tree: a map for each would show.
+func byName(trees map[string]*parse.Tree) []*parse.Tree {
+	out := make([]*parse.Tree, 0, len(trees))
+	for _, name := range slices.Sorted(maps.Keys(trees)) {
+		out = append(out, trees[name])
+	}
+	return out
+}
+
 // check finds every function of the text, and counts the requests for secrets.
 func (s *script) check(cfg Config) (requests int, err error) {
 	seen := map[string]bool{}
-	for _, name := range slices.Sorted(maps.Keys(s.trees)) {
-		visit(s.trees[name].Root, func(node parse.Node) {
+	for _, tree := range s.trees {
+		visit(tree.Root, func(node parse.Node) {
 			name, ok := node.(*parse.IdentifierNode)
 			if !ok {
 				return
@@ -92,8 +108,11 @@ func (s *script) check(cfg Config) (requests int, err error) {
 			if refusal != nil && err == nil {
 				err = fmt.Errorf("%s:%d: %w", cfg.Name, lineOf(s.text, node), refusal)
 			}
-			if function != nil {
+			switch {
+			case function != nil:
 				s.functions[name.Ident] = function
+			case listed(ownFunctions, name.Ident):
+				s.own = append(s.own, name.Ident)
 			}
 		})
 	}

@@ -85,6 +85,10 @@ func New(cfg Config) (*Template, error) {
 // Name returns the source, or the name of a template without one.
 func (t *Template) Name() string { return t.cfg.Name }
 
+// Foreseen reports whether the text alone tells everything that the template
+// wants. If it does not, a secret may lead to the next.
+func (t *Template) Foreseen() bool { return t.wantsAll }
+
 // Render evaluates the template with the secrets there are. An error while
 // something is pending would say nothing, and is left to the next pass.
 func (t *Template) Render(lookup Lookup) (Result, error) {

@@ -46,6 +46,7 @@ func (k *Keeper) adopt(ctx context.Context, h *held) {
 	if !k.cfg.Method.Owns() {
 		return // whoever owns the token decides which one is used
 	}
+	k.adoptRetired()
 	auth := &vault.Auth{
 		Token: k.adopted, Accessor: record.Accessor, Policies: record.Policies,
 		Renewable: record.Renewable, TTL: record.TTL, Batch: record.Batch,
@@ -64,7 +65,7 @@ func (k *Keeper) adopt(ctx context.Context, h *held) {
 	}
 	h.take(auth, granted)
 	h.facts.Full = max(record.Full, auth.TTL)
-	k.publish(h, auth, time.Time{})
+	k.publish(h, auth, k.earlier[record.Epoch-1].Ends)
 	k.cfg.Log.Info("token adopted", zap.String("accessor", auth.Accessor), zap.Duration("ttl", auth.TTL))
 }
 
@@ -73,27 +74,23 @@ func (k *Keeper) recorded() (record tokenRecord, ok bool) {
 	if k.cfg.Journal == nil {
 		return tokenRecord{}, false
 	}
-	for _, r := range k.cfg.Journal.Records() {
-		if r.Key == tokenKey {
-			return record, json.Unmarshal(r.Value, &record) == nil
-		}
-	}
-	return tokenRecord{}, false
+	return recordedIn(k.cfg.Journal.Records())
 }
 
 // record has the journal hold the token as it is now. A failure costs a login
 // after the next start, and nothing else.
 func (k *Keeper) record(h *held) {
-	if k.cfg.Journal == nil {
-		return
-	}
 	token := k.Token()
 	value, err := json.Marshal(tokenRecord{
 		Token: token.Value.Reveal(), Accessor: token.Accessor, Epoch: token.Epoch, Policies: h.policies, Batch: h.batch,
 		Renewable: h.facts.Renewable, Granted: h.facts.Granted, TTL: h.facts.TTL, Full: h.facts.Full,
 	})
-	if err == nil {
-		err = k.cfg.Journal.Append(state.Record{Key: tokenKey, Value: value})
+	kept := state.Record{Key: tokenKey, Value: value}
+	k.mu.Lock()
+	k.kept = kept
+	k.mu.Unlock()
+	if err == nil && k.cfg.Journal != nil {
+		err = k.cfg.Journal.Append(kept)
 	}
 	if err != nil {
 		k.cfg.Log.Error("saving the token in the state failed", zap.Error(err))

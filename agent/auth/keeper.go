@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -31,6 +30,9 @@ type Config struct {
 	// Journal takes the token over from an earlier run; nil for none.
 	Journal Journal
 	Policy  schedule.Policy // Floor and Ceiling are the method's min_backoff and max_backoff
+	// After is the epoch after which this keeper counts its own: that of the
+	// token which its first login replaces.
+	After uint64
 	// ExitOnErr ends Run with the first failed login, instead of trying again.
 	ExitOnErr bool
 	// Reauth logs in again when the files of a method hold new credentials,
@@ -45,21 +47,20 @@ type Keeper struct {
 	cfg     Config
 	changed chan struct{} // capacity one: the token has changed
 	suspect chan uint64   // capacity one: the epoch of a token that was refused
+	release chan struct{} // capacity one: tokens were released
+	keep    chan Journal  // capacity one: where to keep the token from now on
 
 	epoch   uint64          // of the last token; used by Run alone
 	adopted vault.Sensitive // the token of an earlier run; used by Run alone
 
-	mu      sync.Mutex
-	token   vault.Token
-	err     error              // of the last request; nil if it succeeded
-	known   Status             // what the token's schedule was last; see [Keeper.Status]
-	earlier map[uint64]retired // epoch → a token that was replaced and may be alive
-}
-
-// retired is a token that was replaced.
-type retired struct {
-	token vault.Sensitive
-	ends  time.Time
+	mu       sync.Mutex
+	token    vault.Token
+	err      error              // of the last request; nil if it succeeded
+	known    Status             // what the token's schedule was last; see [Keeper.Status]
+	kept     state.Record       // the token, for a journal
+	policies []string           // of the token
+	earlier  map[uint64]retired // epoch → a token that was replaced and may be alive
+	needed   uint64             // oldest epoch of a token that something depends on; see [Keeper.Release]
 }
 
 // New returns a keeper that has no token yet.
@@ -69,6 +70,9 @@ func New(cfg Config) *Keeper {
 		cfg:     cfg,
 		changed: make(chan struct{}, 1),
 		suspect: make(chan uint64, 1),
+		release: make(chan struct{}, 1),
+		keep:    make(chan Journal, 1),
+		epoch:   cfg.After,
 		earlier: make(map[uint64]retired),
 	}
 }
@@ -108,7 +112,7 @@ type held struct {
 	batch    bool
 	looked   time.Time // when the token was last looked up on suspicion
 
-	files   watch // of the method
+	files   watched // of the method
 	relogin relogin
 }
 
@@ -122,9 +126,9 @@ type relogin struct {
 // Run logs in and keeps the token alive until ctx ends. With ExitOnErr a
 // failed login ends it.
 func (k *Keeper) Run(ctx context.Context) error {
-	h := held{files: newWatch(k.cfg.Method, k.cfg.Policy.Floor)}
+	h := held{files: newWatched(k.cfg.Method, k.cfg.Policy.Floor)}
 	if k.adopt(ctx, &h); h.facts.Held {
-		h.files.note() // the earlier run has read them
+		h.files.Note() // the earlier run has read them
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -138,6 +142,14 @@ func (k *Keeper) Run(ctx context.Context) error {
 			return context.Cause(ctx)
 		case epoch := <-k.suspect:
 			k.verify(ctx, &h, epoch)
+			continue
+		case <-k.release:
+			k.revokeReleased(ctx)
+			continue
+		case j := <-k.keep:
+			k.cfg.Journal = j
+			k.record(&h)
+			k.recordRetired()
 			continue
 		case <-look:
 			if err := k.reauthenticate(ctx, &h, action); err != nil && k.cfg.ExitOnErr {
@@ -186,7 +198,7 @@ func (k *Keeper) login(ctx context.Context, h *held, action schedule.Action) err
 
 // obtain logs in by the method.
 func (k *Keeper) obtain(ctx context.Context, h *held, asked time.Time) (*vault.Auth, error) {
-	h.files.note() // before they are read: what is written from now on is news
+	h.files.Note() // before they are read: what is written from now on is news
 	auth, err := k.cfg.Method.Login(ctx, k.cfg.Server)
 	if err != nil || !h.facts.Held || auth.Wrap != nil || auth.Token != k.Token().Value {
 		return auth, err
@@ -208,6 +220,7 @@ func (k *Keeper) use(h *held, auth *vault.Auth, asked time.Time) {
 	k.publish(h, auth, previous)
 	if auth.Wrap == nil {
 		k.record(h)
+		k.recordRetired()
 	}
 	k.cfg.Log.Info("authenticated", zap.String("accessor", k.Token().Accessor),
 		zap.Duration("ttl", auth.TTL), zap.Strings("policies", auth.Policies))
@@ -222,9 +235,9 @@ func (k *Keeper) reauthenticate(ctx context.Context, h *held, action schedule.Ac
 	switch {
 	case !waiting && !k.cfg.Reauth:
 		return nil
-	case h.files.fresh() && waiting:
+	case h.files.Fresh() && waiting:
 		return k.login(ctx, h, action)
-	case h.files.fresh():
+	case h.files.Fresh():
 		h.relogin = relogin{pending: true}
 	}
 	now := time.Now()
@@ -295,13 +308,32 @@ func (k *Keeper) verify(ctx context.Context, h *held, epoch uint64) {
 		return
 	}
 	h.looked = time.Now()
-	_, err := k.cfg.Server.LookupSelf(ctx, token.Value)
-	known := slices.Contains(h.policies, "default") || slices.Contains(h.policies, "root")
-	switch class := vault.Classify(err); {
-	case class == vault.Login, class == vault.Refused && known:
+	if err := k.lookUp(ctx, token.Value); err != nil {
 		h.facts.Gone = true
 		k.cfg.Log.Warn("the server does not know the token any more; logging in again", zap.Error(err))
 	}
+}
+
+// lookUp returns why the server certainly does not know the token in use, nil
+// if it may.
+func (k *Keeper) lookUp(ctx context.Context, token vault.Sensitive) error {
+	_, err := k.cfg.Server.LookupSelf(ctx, token)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	mayLook := slices.Contains(k.policies, "default") || slices.Contains(k.policies, "root")
+	switch class := vault.Classify(err); {
+	case class == vault.Login, class == vault.Refused && mayLook:
+		return err
+	default:
+		return nil
+	}
+}
+
+// Ended reports whether the server no longer knows the token, which somebody
+// else has revoked: all that it has issued has ended with it.
+func (k *Keeper) Ended(ctx context.Context) bool {
+	token := k.Token()
+	return token.Value != "" && token.Wrapped == "" && k.lookUp(ctx, token.Value) != nil
 }
 
 // fail records a failed request, and logs the first of its kind.
@@ -348,19 +380,9 @@ func (k *Keeper) publish(h *held, auth *vault.Auth, previous time.Time) {
 	if auth.Wrap != nil {
 		k.token.Accessor, k.token.Wrapped = auth.Wrap.WrappedAccessor, auth.Wrap.Delivery()
 	}
-	k.token.Ends = k.finalEnd(h)
+	k.token.Ends, k.policies = k.finalEnd(h), h.policies
 	k.observe(h)
 	k.signal()
-}
-
-// retire keeps the token in mind that is being replaced, and forgets those
-// that have ended since. The lock is held.
-func (k *Keeper) retire(ends time.Time) {
-	now := time.Now()
-	maps.DeleteFunc(k.earlier, func(_ uint64, r retired) bool { return !r.ends.After(now) })
-	if k.token.Value != "" && ends.After(now) {
-		k.earlier[k.token.Epoch] = retired{k.token.Value, ends}
-	}
 }
 
 // finalEnd returns when the token ends whatever is renewed, zero while
@@ -392,7 +414,7 @@ func (k *Keeper) Revoke(ctx context.Context) error {
 	defer k.mu.Unlock()
 	tokens := []vault.Sensitive{k.token.Value}
 	for _, r := range k.earlier {
-		tokens = append(tokens, r.token)
+		tokens = append(tokens, r.Token)
 	}
 	var errs []error
 	for _, token := range tokens {
@@ -407,7 +429,7 @@ func (k *Keeper) Revoke(ctx context.Context) error {
 		}
 	}
 	if k.cfg.Journal != nil && len(errs) == 0 {
-		errs = append(errs, k.cfg.Journal.Append(state.Record{Key: tokenKey}))
+		errs = append(errs, k.cfg.Journal.Append(state.Record{Key: tokenKey}, state.Record{Key: retiredKey}))
 	}
 	return errors.Join(errs...)
 }

@@ -179,17 +179,17 @@ func TestTheSwapOfALinkIsNoticedAsKubernetesDoesIt(t *testing.T) {
 	if err := os.Symlink("..data/token", dir+"/token"); err != nil {
 		t.Fatal(err)
 	}
-	w := newWatch(NewTokenFile(dir+"/token"), time.Second)
-	w.note()
-	if w.fresh() {
+	w := newWatched(NewTokenFile(dir+"/token"), time.Second)
+	w.Note()
+	if w.Fresh() {
 		t.Error("news of an unchanged file")
 	}
 	link("v2")
-	if !w.fresh() {
+	if !w.Fresh() {
 		t.Error("no news of a swapped link")
 	}
-	w.note()
-	if w.fresh() {
+	w.Note()
+	if w.Fresh() {
 		t.Error("the same news twice")
 	}
 }

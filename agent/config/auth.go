@@ -150,7 +150,7 @@ type Sink struct {
 	DHPath    string    `hcl:"dh_path"` // of the reader's public key; empty for a token in the clear
 	DeriveKey bool      `hcl:"derive_key"`
 	AAD       string    `hcl:"aad"`
-	AADEnvVar string    `hcl:"aad_env_var"` // wins over AAD
+	AADEnvVar string    `hcl:"aad_env_var"` // variable that holds the additional data, instead of AAD
 	File      *FileSink `hcl:"config,required,merge" when:"file"`
 }
 
@@ -176,12 +176,34 @@ func (a AutoAuth) check(r *report) {
 	for _, s := range a.Sinks {
 		s.check(r)
 	}
-	switch plain := len(a.Sinks) == 1 && a.Sinks[0].WrapTTL == 0; {
-	case m.WrapTTL == 0 || !a.Has("sink") || plain:
+	switch {
+	case m.WrapTTL == 0:
+	case !a.Has("sink"):
+		r.problem(m.Where("wrap_ttl"), "add a sink, or remove wrap_ttl", "a token that is wrapped by the server has no sink to go to")
 	case len(a.Sinks) > 1:
 		r.problem(m.Where("wrap_ttl"), "set wrap_ttl of the sinks instead", "a token that is wrapped by the server fits one sink, and there are %d", len(a.Sinks))
-	default:
+	case len(a.Sinks) == 1 && a.Sinks[0].WrapTTL != 0:
 		r.problem(a.Sinks[0].Where("wrap_ttl"), "keep one of them", "wrap_ttl is set for both the method and the sink")
+	}
+}
+
+// checkWrapped refuses what needs a token that the agent never sees, because
+// the server wraps it for whoever reads the sink.
+func (f *File) checkWrapped(r *report) {
+	if f.AutoAuth == nil || f.AutoAuth.Method.WrapTTL == 0 {
+		return
+	}
+	const hint = "set wrap_ttl of the sink instead of the method's"
+	for _, key := range []string{"template", "group", "env_file", "env_template", "exec", "credentials"} {
+		if f.Has(key) {
+			r.problem(f.Where(key), hint, "%s needs the token, which the server wraps for the sink", key)
+		}
+	}
+	if f.APIProxy != nil && f.APIProxy.UseAutoAuthToken != UseCallers {
+		r.problem(f.APIProxy.Where("use_auto_auth_token"), hint, "api_proxy needs the token, which the server wraps for the sink")
+	}
+	if f.Cache != nil && f.Cache.UseAutoAuthToken != UseCallers {
+		r.problem(f.Cache.Where("use_auto_auth_token"), hint, "cache needs the token, which the server wraps for the sink")
 	}
 }
 
@@ -231,4 +253,9 @@ func (s Sink) check(r *report) {
 			r.problem(s.Where(key), "set dh_path to the reader's public key", "%s encrypts nothing without a key", key)
 		}
 	}
+	if s.Has("aad") && s.Has("aad_env_var") {
+		r.problem(s.Where("aad"), "keep aad_env_var, which goes first in other agents", "aad and aad_env_var are two values for one thing")
+	}
+	checkFilled(r, s.Origin, "dh_path", s.DHPath)
+	checkFilled(r, s.Origin, "aad_env_var", s.AADEnvVar)
 }

@@ -18,7 +18,7 @@ import (
 // key they stood with.
 func Convert(paths ...string) (source []byte, file *File, err error) {
 	c := converter{comments: make(map[string][]comment)}
-	d := newDecoder(&report{}, later())
+	d := newDecoder(&report{})
 	if file, err = assemble(d, paths, c.visit); err != nil {
 		return nil, nil, err
 	}
@@ -78,14 +78,14 @@ func (c *converter) print(tree body, comments map[string][]comment) []byte {
 
 // again decodes what was printed.
 func (d *decoder) again(source []byte) (*File, error) {
-	fresh := newDecoder(&report{}, d.later)
+	fresh := newDecoder(&report{})
 	whole := fresh.file("", nil)
 	return finish(whole, fresh.report, fresh.add(whole, "converted", source))
 }
 
 // comments returns those of HCL of either version.
 func comments(source []byte) []comment {
-	escaped, tooDeep := literal(bytes.TrimPrefix(source, []byte("\ufeff")))
+	escaped, _, tooDeep := literal(bytes.TrimPrefix(source, []byte("\ufeff")))
 	if tooDeep > 0 {
 		return nil
 	}

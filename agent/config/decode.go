@@ -34,12 +34,10 @@ func (o Origin) Where(key string) Position {
 type decoder struct {
 	*report
 	known map[reflect.Type]*vocabulary
-	later []string // see later.go
 }
 
-// newDecoder returns a decoder that refuses what is on the list.
-func newDecoder(r *report, later []string) *decoder {
-	return &decoder{report: r, known: make(map[reflect.Type]*vocabulary), later: later}
+func newDecoder(r *report) *decoder {
+	return &decoder{report: r, known: make(map[reflect.Type]*vocabulary)}
 }
 
 // file decodes the top level of one file.
@@ -82,16 +80,22 @@ func (d *decoder) stanza(e entry, out reflect.Value) {
 		return
 	}
 	spelled := make(map[string]string) // key → which of its names was used
+	meant := make(map[string]Position) // key → where something like it stands
 	for _, child := range d.arrange(e.value.body, words, blockType) {
 		f, known := words.find(child.key, blockType)
 		switch {
 		case !known:
-			d.stranger(child, words, e.key, blockType)
+			if f, ok := words.find(d.stranger(child, words, e.key, blockType), blockType); ok {
+				meant[f.names[0]] = child.at
+			}
 		case f.label:
-		case d.isLater(e.key, f.names[0]):
-			d.problem(child.at, "remove it", "%q%s is not supported yet", child.key, in(e.key))
 		case d.claim(child, f, spelled, origin):
 			d.set(child, out.FieldByIndex(f.index))
+		}
+	}
+	for key, at := range meant { // one mistake is one problem: what is misspelt is not missing too
+		if !origin.Has(key) {
+			origin.keys[key] = at
 		}
 	}
 	for _, f := range words.fields {
@@ -99,10 +103,6 @@ func (d *decoder) stanza(e entry, out reflect.Value) {
 			d.problem(e.at, fmt.Sprintf("set %q", f.names[0]), "%q is missing in %s", f.names[0], e.key)
 		}
 	}
-}
-
-func (d *decoder) isLater(stanza, key string) bool {
-	return slices.Contains(d.later, strings.TrimSpace(strings.ToLower(stanza)+" "+key))
 }
 
 func in(stanza string) string {
@@ -153,15 +153,8 @@ func (d *decoder) blockType(e entry, words *vocabulary, out reflect.Value, origi
 
 // isType reports a type that is not to be had.
 func (d *decoder) isType(e entry, blockType string, types []string, out reflect.Value) bool {
-	stanza := strings.ToLower(e.key)
-	types = slices.DeleteFunc(types, func(name string) bool {
-		return name != blockType && slices.Contains(d.later, stanza+":"+name)
-	})
 	replaced, _ := out.Interface().(interface{ instead(name string) string })
 	switch {
-	case slices.Contains(d.later, stanza+":"+blockType):
-		types = slices.DeleteFunc(types, func(name string) bool { return name == blockType })
-		d.problem(e.at, "supported are: "+strings.Join(types, ", "), "%s %q is not supported yet", e.key, blockType)
 	case slices.Contains(types, blockType):
 		return true
 	case replaced != nil && replaced.instead(blockType) != "":
@@ -172,19 +165,21 @@ func (d *decoder) isType(e entry, blockType string, types []string, out reflect.
 	return false
 }
 
-// stranger reports a key that the stanza does not have.
-func (d *decoder) stranger(child entry, words *vocabulary, stanza, blockType string) {
+// stranger reports a key that the stanza does not have, and returns the one
+// that it is like, "" for none.
+func (d *decoder) stranger(child entry, words *vocabulary, stanza, blockType string) (like string) {
 	if slices.Contains(words.ignored, strings.ToLower(child.key)) {
 		d.warning(child.at, "remove it", "%q%s has no effect here", child.key, in(stanza))
-		return
+		return ""
 	}
 	var known []string
 	for _, f := range words.fields {
-		if f.belongs(blockType) && !d.isLater(stanza, f.names[0]) {
+		if f.belongs(blockType) {
 			known = append(known, f.names...)
 		}
 	}
 	d.problem(child.at, suggest(child.key, known), "unknown key %q%s", child.key, in(stanza))
+	return nearest(child.key, known)
 }
 
 // claim notes where a key was set. A value that is set twice is the later one;

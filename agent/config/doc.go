@@ -17,7 +17,6 @@
 //
 //	agent.hcl:12: unknown key "desination" in template; did you mean "destination"?
 //
-// What is known and not built yet is refused by name; later.go is the list.
 // [Convert] goes the other way (encode.go, print.go): it prints what was loaded
 // as HCL2. [Starter] is a first configuration.
 //

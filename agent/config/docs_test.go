@@ -72,7 +72,6 @@ func readTables(t *testing.T, page string) map[string]map[string]row {
 // stanza is a table of the page and the struct that it describes.
 type stanza struct {
 	heading string
-	key     string // that the stanza is written as; "" for the top level
 	of      reflect.Type
 }
 
@@ -81,7 +80,7 @@ type stanza struct {
 // agree with later.go.
 func TestThePageOfTheConfigurationKnowsEveryKey(t *testing.T) {
 	tables := readTables(t, repository+"/docs/configuration.md")
-	due := []stanza{{"Top level", "", reflect.TypeFor[File]()}, {"template.wait", "wait", reflect.TypeFor[Wait]()}}
+	due := []stanza{{"Top level", reflect.TypeFor[File]()}, {"template.wait", reflect.TypeFor[Wait]()}}
 	visited := map[reflect.Type]bool{} // a stanza that may stand in several others has one table
 	for ; len(due) > 0; due = due[1:] {
 		if s := due[0]; !visited[s.of] {
@@ -101,31 +100,27 @@ func (s stanza) compare(t *testing.T, rows map[string]row) (inside []stanza) {
 	words := newVocabulary(s.of)
 	previous := ""
 	for _, f := range words.fields {
-		notYet := slices.Contains(later(), strings.TrimSpace(s.key+" "+f.names[0]))
 		if f.names[0] != previous { // "config" is there once for each type
-			s.compareKey(t, rows, f, notYet)
+			s.compareKey(t, rows, f)
 		}
 		if f.label {
 			s.compareTypes(t, rows[strings.Join(f.names, ", ")].meaning, words.types())
 		}
 		delete(rows, strings.Join(f.names, ", "))
 		previous = f.names[0]
-		if f.stanza == nil || notYet {
+		if f.stanza == nil {
 			continue
 		}
 		heading := strings.TrimPrefix(s.heading+"."+f.names[0], "Top level.")
 		if f.names[0] == "config" {
 			heading += " (" + f.when[0] + ")"
-			if slices.Contains(later(), s.key+":"+f.when[0]) {
-				heading += ", not yet"
-			}
 		}
-		inside = append(inside, stanza{heading, f.names[0], f.stanza})
+		inside = append(inside, stanza{heading, f.stanza})
 	}
 	return inside
 }
 
-func (s stanza) compareKey(t *testing.T, rows map[string]row, f field, notYet bool) {
+func (s stanza) compareKey(t *testing.T, rows map[string]row, f field) {
 	names := strings.Join(f.names, ", ")
 	got, ok := rows[names]
 	if !ok {
@@ -135,22 +130,13 @@ func (s stanza) compareKey(t *testing.T, rows map[string]row, f field, notYet bo
 	if f.fallback != "" && got.fallback != "`"+f.fallback+"`" {
 		t.Errorf("%q under %q: the default is %q, not %s", names, s.heading, f.fallback, got.fallback)
 	}
-	if marked := strings.HasPrefix(got.meaning, "*Not yet.* "); marked != notYet {
-		t.Errorf("%q under %q: \"*Not yet.*\" is %t, in later.go it is %t", names, s.heading, marked, notYet)
-	}
 }
 
-// compareTypes looks for the types of a label: those that work, and after
-// "not yet:" the others.
+// compareTypes looks for the types of a label.
 func (s stanza) compareTypes(t *testing.T, meaning string, types []string) {
-	now, then, _ := strings.Cut(meaning, "not yet:")
 	for _, kind := range types {
-		where := now
-		if slices.Contains(later(), s.key+":"+kind) {
-			where = then
-		}
-		if !strings.Contains(where, "`"+kind+"`") {
-			t.Errorf("the type %q of %q is missing, or on the wrong side of \"not yet:\"", kind, s.heading)
+		if !strings.Contains(meaning, "`"+kind+"`") {
+			t.Errorf("the type %q of %q is missing", kind, s.heading)
 		}
 	}
 }

@@ -16,7 +16,7 @@ func everything(t *testing.T) (*File, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := parseWithout(nil, source)
+	f, err := parseText(source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestEveryStanza(t *testing.T) {
 	equal(t, "connections", [][]string{f.DisableIdleConnections, f.DisableKeepAlives}, [][]string{{"auto-auth", "caching"}, {"proxying", "templating"}})
 	m, s := f.AutoAuth.Method, f.AutoAuth.Sinks[0]
 	equal(t, "method", []any{f.AutoAuth.Reauth, m.Namespace, m.WrapTTL, m.AppRole.WrappingPath}, []any{true, "team/b", Duration(0), "auth/app/role/app/secret-id"})
-	equal(t, "sink", []any{s.WrapTTL, s.DHType, s.DHPath, s.DeriveKey, s.AAD, s.AADEnvVar, s.File.InPlace}, []any{5 * minute, "curve25519", "reader.json", true, "app", "AAD", true})
+	equal(t, "sink", []any{s.WrapTTL, s.DHType, s.DHPath, s.DeriveKey, s.AAD, f.AutoAuth.Sinks[1].AADEnvVar, s.File.InPlace}, []any{5 * minute, "curve25519", "reader.json", true, "app", "AAD", true})
 	one, two := f.Templates[0], f.Templates[1]
 	equal(t, "in_place", f.Templates[len(f.Templates)-1].InPlace, true)
 	equal(t, "template", []any{one.Check.Args, one.CheckTimeout, one.MaxStale, one.RefreshInterval}, []any{[]string{"psql", "-c", "select 1"}, seconds(5), 60 * minute, Never})
@@ -124,7 +124,7 @@ func TestMethods(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.method, func(t *testing.T) {
-			f, err := parseWithout(nil, []byte(job+"auto_auth {\n method \""+test.method+"\" {\n config = { "+test.config+" }\n }\n}"))
+			f, err := parseText([]byte(job + "auto_auth {\n method \"" + test.method + "\" {\n config = { " + test.config + " }\n }\n}"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,7 +132,7 @@ func TestMethods(t *testing.T) {
 			equal(t, "mount", f.AutoAuth.Method.MountPath, "auth/"+test.method)
 		})
 	}
-	f, err := parseWithout(nil, []byte(job+"auto_auth {\n method \"cert\" {\n }\n}"))
+	f, err := parseText([]byte(job + "auto_auth {\n method \"cert\" {\n }\n}"))
 	if err != nil || f.AutoAuth.Method.Cert == nil {
 		t.Errorf("the method cert needs a configuration: %v", err)
 	}
@@ -140,14 +140,14 @@ func TestMethods(t *testing.T) {
 
 func TestJSONIsTheSame(t *testing.T) {
 	f, _ := everything(t)
-	d := newDecoder(&report{}, nil)
+	d := newDecoder(&report{})
 	tree := (&encoder{decoder: d}).stanza(reflect.ValueOf(f).Elem())
 	for name, wrap := range map[string]bool{"plain": false, "each block in a list": true} {
 		source, err := json.MarshalIndent(asJSON(tree, wrap), "", " ")
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := parseWithout(nil, source)
+		again, err := parseText(source)
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", name, err, source)
 		}

@@ -11,12 +11,12 @@ type File struct {
 	Origin
 	ExitAfterAuth          bool     `hcl:"exit_after_auth"`
 	PIDFile                string   `hcl:"pid_file"`
-	LogLevel               string   `hcl:"log_level" default:"info"`      // trace, debug, info, warn or error
-	LogFormat              string   `hcl:"log_format" default:"standard"` // standard or json
-	LogFile                string   `hcl:"log_file"`                      // standard error when empty
-	LogRotateBytes         int      `hcl:"log_rotate_bytes"`              // 0 for no limit
-	LogRotateDuration      Duration `hcl:"log_rotate_duration" default:"24h"`
-	LogRotateMaxFiles      int      `hcl:"log_rotate_max_files"` // 0 keeps all, -1 none
+	LogLevel               string   `hcl:"log_level" default:"info"`          // trace, debug, info, warn or error
+	LogFormat              string   `hcl:"log_format" default:"standard"`     // standard or json
+	LogFile                string   `hcl:"log_file"`                          // standard error when empty
+	LogRotateBytes         int      `hcl:"log_rotate_bytes"`                  // 0 for no limit
+	LogRotateDuration      Duration `hcl:"log_rotate_duration" default:"24h"` // 0 for no limit
+	LogRotateMaxFiles      int      `hcl:"log_rotate_max_files"`              // 0 keeps all, -1 none
 	DisableIdleConnections []string `hcl:"disable_idle_connections"`
 	DisableKeepAlives      []string `hcl:"disable_keep_alives"`
 	// RevokeOnExit ends at shutdown what the agent holds. It is false by
@@ -38,6 +38,9 @@ type File struct {
 	Cache          *Cache         `hcl:"cache"`     // nil when not written
 	APIProxy       *APIProxy      `hcl:"api_proxy"` // nil when not written
 	Telemetry      *Telemetry     `hcl:"telemetry"` // nil when not written
+
+	// Read holds the files and folders that this was read from.
+	Read []string
 
 	// Warnings name what was accepted and has no effect, or a doubtful one.
 	Warnings []Problem
@@ -99,6 +102,7 @@ type State struct {
 	Path       string `hcl:"path,required"`
 	KeyFile    string `hcl:"key_file"`
 	Credential string `hcl:"credential"` // name of a file in $CREDENTIALS_DIRECTORY
+	Optional   bool   // the agent starts without one that cannot be opened
 }
 
 func (v Vault) check(r *report) {

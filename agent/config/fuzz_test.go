@@ -24,7 +24,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add(readFile(f, "testdata/everything.hcl"))
 	f.Fuzz(func(t *testing.T, source []byte) {
-		file, err := parseWithout(nil, source)
+		file, err := parseText(source)
 		if err == nil {
 			if file.AutoAuth == nil && !file.renders() && file.APIProxy == nil && file.Cache == nil {
 				t.Error("a configuration without a purpose was accepted")
@@ -59,14 +59,14 @@ func convertsToTheSame(t *testing.T, file *File, source []byte) {
 	t.Helper()
 	c := converter{comments: make(map[string][]comment)}
 	c.visit("agent.hcl", source)
-	converted, err := c.convert(newDecoder(&report{}, nil), file)
+	converted, err := c.convert(newDecoder(&report{}), file)
 	if err != nil {
 		if isPlain(strings.ReplaceAll(string(source), "\n", "")) && !strings.ContainsRune(string(source), '\\') {
 			t.Errorf("a plain configuration cannot be converted: %v", err)
 		}
 		return
 	}
-	again, err := parseWithout(nil, converted)
+	again, err := parseText(converted)
 	if err != nil {
 		t.Fatalf("what was converted is refused: %v\n%s", err, converted)
 	}

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
+	"runtime"
 	"slices"
 	"strings"
 	"unicode"
@@ -10,25 +12,91 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"golang.org/x/sync/errgroup"
 )
 
 // parseHCL2 reads the native syntax of HCL2. What it cannot make sense of is
 // reported; ok is false when the syntax is so broken that the tree would
 // mislead.
 func parseHCL2(file string, source []byte, r *report) (tree body, ok bool) {
-	escaped, tooDeep := literal(source)
+	escaped, cuts, tooDeep := literal(source)
 	if tooDeep > 0 {
 		r.problem(Position{file, tooDeep}, "look for a bracket that is never closed", "nested more than %d deep", maxNesting)
 		return nil, false
 	}
-	parsed, diagnostics := hclsyntax.ParseConfig(escaped, file, hcl.InitialPos)
-	if diagnostics.HasErrors() {
-		// What follows the first mistake is mostly its echo.
-		reportDiagnostic(diagnostics[0], file, r)
+	if tree, ok = joinParts(parseParts(file, escaped, cuts), r); ok {
+		return tree, true
+	}
+	// In one piece it tells what is wrong best.
+	whole := parsePart(file, escaped, hcl.InitialPos, len(escaped))
+	if whole.mistake != nil {
+		reportDiagnostic(whole.mistake, file, r)
 		return nil, false
 	}
-	p := &hcl2Parser{report: r, file: file, source: escaped}
-	return p.body(parsed.Body.(*hclsyntax.Body)), true
+	return joinParts([]part{whole}, r)
+}
+
+// part is what a part of a file came to.
+type part struct {
+	tree    body
+	names   hclsyntax.Attributes // at its top level
+	mistake *hcl.Diagnostic      // the first; what follows is mostly its echo
+	report  report
+}
+
+// parseParts parses the parts of a file at once: of a file with thousands of
+// templates the syntax tree takes far more memory than what comes of it.
+func parseParts(file string, source []byte, cuts []int) []part {
+	var work errgroup.Group
+	work.SetLimit(runtime.GOMAXPROCS(0))
+	parts := make([]part, len(cuts)+1)
+	from := hcl.InitialPos
+	for i, to := range append(cuts, len(source)) {
+		start := from
+		work.Go(func() error {
+			parts[i] = parsePart(file, source, start, to)
+			return nil
+		})
+		from.Line += bytes.Count(source[from.Byte:to], []byte("\n"))
+		from.Byte = to
+	}
+	_ = work.Wait()
+	return parts
+}
+
+func parsePart(file string, source []byte, from hcl.Pos, to int) part {
+	parsed, diagnostics := hclsyntax.ParseConfig(source[from.Byte:to], file, from)
+	if diagnostics.HasErrors() {
+		return part{mistake: diagnostics[0]}
+	}
+	syntax := parsed.Body.(*hclsyntax.Body)
+	out := part{names: syntax.Attributes}
+	p := &hcl2Parser{report: &out.report, file: file, source: source}
+	out.tree = p.body(syntax)
+	return out
+}
+
+// joinParts returns the tree of all parts. It reports false if one of them is
+// broken, or if two set the same key, which one part may not do either.
+func joinParts(parts []part, r *report) (tree body, ok bool) {
+	seen := make(map[string]bool)
+	for _, p := range parts {
+		for name := range p.names {
+			if seen[name] {
+				return nil, false
+			}
+			seen[name] = true
+		}
+		if p.mistake != nil {
+			return nil, false
+		}
+	}
+	for _, p := range parts {
+		tree = append(tree, p.tree...)
+		r.problems = append(r.problems, p.report.problems...)
+		r.warnings = append(r.warnings, p.report.warnings...)
+	}
+	return tree, true
 }
 
 func reportDiagnostic(diagnostic *hcl.Diagnostic, file string, r *report) {

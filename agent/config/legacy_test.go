@@ -124,7 +124,7 @@ const injected = `{
 }`
 
 func TestConfigurationOfAnInjector(t *testing.T) {
-	f, err := parseWithout(nil, []byte(injected))
+	f, err := parseText([]byte(injected))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestConvertKeepsEverything(t *testing.T) {
 	f, source := everything(t)
 	c := converter{comments: make(map[string][]comment)}
 	c.visit("agent.hcl", source)
-	got, err := c.convert(newDecoder(&report{}, nil), f)
+	got, err := c.convert(newDecoder(&report{}), f)
 	if err != nil {
 		t.Fatal(err)
 	}

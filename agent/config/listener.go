@@ -1,5 +1,10 @@
 package config
 
+import "path/filepath"
+
+// persistedState is the name of the state in the folder of a persistent cache.
+const persistedState = "securevault-agent.state"
+
 // Listener is an address on which the agent answers.
 type Listener struct {
 	Origin
@@ -38,14 +43,15 @@ type Cache struct {
 	_ struct{} `ignored:"enforce_consistency when_inconsistent"`
 }
 
-// Persist hands the cache of an init container to the agent beside the app.
+// Persist hands the cache of an init container to the agent beside the app. It
+// stands for a [State], unless there is one.
 type Persist struct {
 	Origin
 	Type                    string `hcl:"type,label" types:"kubernetes"`
-	Path                    string `hcl:"path"`
-	KeepAfterImport         bool   `hcl:"keep_after_import"`
-	ExitOnErr               bool   `hcl:"exit_on_err"`
-	ServiceAccountTokenFile string `hcl:"service_account_token_file"`
+	Path                    string `hcl:"path,required"`     // of a folder
+	KeepAfterImport         bool   `hcl:"keep_after_import"` // accepted: the state stays in use
+	ExitOnErr               bool   `hcl:"exit_on_err" default:"true"`
+	ServiceAccountTokenFile string `hcl:"service_account_token_file"` // accepted: a key of its own seals the state
 }
 
 // APIProxy passes requests of callers of the listeners on to the server.
@@ -71,6 +77,28 @@ type Telemetry struct {
 	PrefixFilter            []string `hcl:"prefix_filter"` // "+name" lets through, "-name" holds back
 
 	_ struct{} `ignored:"add_lease_metrics_namespace_labels add_mount_point_rollback_metrics circonus_api_app circonus_api_token circonus_api_url circonus_broker_id circonus_broker_select_tag circonus_check_display_name circonus_check_force_metric_activation circonus_check_id circonus_check_instance_id circonus_check_search_tag circonus_check_tags circonus_submission_interval circonus_submission_url lease_metrics_epsilon maximum_gauge_cardinality num_lease_metrics_buckets stackdriver_debug_logs stackdriver_location stackdriver_namespace stackdriver_project_id usage_gauge_period"`
+}
+
+// state returns the state that a persistent cache stands for.
+func (p Persist) state() *State {
+	return &State{Origin: Origin{At: p.At}, Path: filepath.Join(p.Path, persistedState), Optional: !p.ExitOnErr}
+}
+
+// check names what has another meaning than in the agent that the stanza was
+// written for.
+func (p Persist) check(r *report, hasState bool) {
+	checkFilled(r, p.Origin, "path", p.Path)
+	if hasState {
+		r.warning(p.At, "keep one of them", "persist has no effect beside the stanza state")
+		return
+	}
+	if p.Has("keep_after_import") && !p.KeepAfterImport {
+		r.warning(p.Where("keep_after_import"), "remove it", "keep_after_import: the file is kept all the same, since the agent goes on writing to it")
+	}
+	if p.Has("service_account_token_file") {
+		r.warning(p.Where("service_account_token_file"), "remove it, or write state with a key_file",
+			"service_account_token_file has no effect here: the state is sealed by a key of its own, which outlives the account's tokens")
+	}
 }
 
 func (l Listener) check(r *report) {

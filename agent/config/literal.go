@@ -9,24 +9,28 @@ import (
 // both, and a stack that overflows cannot be recovered from.
 const maxNesting = 100
 
+// partSize is about how much of a large file is parsed at a time, in bytes.
+const partSize = 64 << 10
+
 var heredocStart = regexp.MustCompile(`^<<-?([\pL_][\pL\pN_-]*)\r?\n`)
 
 // literal returns source with every `${` and `%{` inside strings and heredocs
 // escaped, so that HCL2 takes them as the text they are: nothing is ever
-// interpolated. Line numbers stay the same. tooDeep is the line on which the
-// nesting exceeds its bound, 0 if it never does.
-func literal(source []byte) (escaped []byte, tooDeep int) {
+// interpolated. Line numbers stay the same. cuts are the places in it at which
+// it falls into parts of about partSize, each of whole stanzas. tooDeep is the
+// line on which the nesting exceeds its bound, 0 if it never does.
+func literal(source []byte) (escaped []byte, cuts []int, tooDeep int) {
 	s := &escaper{source: source, escaped: make([]byte, 0, len(source)+len(source)/16)}
 	for s.at < len(source) && s.depth+s.operators <= maxNesting {
 		s.token()
 	}
 	if s.at < len(source) {
-		return nil, 1 + bytes.Count(source[:s.at], []byte("\n"))
+		return nil, nil, 1 + bytes.Count(source[:s.at], []byte("\n"))
 	}
 	if !bytes.HasSuffix(s.escaped, []byte("\n")) {
 		s.escaped = append(s.escaped, '\n') // HCL2 wants one after the end of a heredoc
 	}
-	return s.escaped, 0
+	return s.escaped, s.cuts, 0
 }
 
 // escaper walks over the source and knows just enough of the syntax to tell
@@ -35,6 +39,8 @@ type escaper struct {
 	source    []byte
 	at        int
 	escaped   []byte
+	cuts      []int
+	lastCut   int // in escaped
 	depth     int // of open brackets
 	operators int // since the last value began
 }
@@ -70,6 +76,15 @@ func (s *escaper) token() {
 	default:
 		s.count(rest[0])
 		s.take(1)
+		s.cut(rest[0])
+	}
+}
+
+// cut notes a place to cut at, after a line that ends outside of all brackets.
+func (s *escaper) cut(last byte) {
+	if last == '\n' && s.depth == 0 && len(s.escaped)-s.lastCut >= partSize {
+		s.lastCut = len(s.escaped)
+		s.cuts = append(s.cuts, s.lastCut)
 	}
 }
 

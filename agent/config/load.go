@@ -22,7 +22,12 @@ const maxSize = 16 << 20
 // templates, add up; of every other stanza and key the last one counts. The
 // error is an [*Error].
 func Load(paths ...string) (*File, error) {
-	return assemble(newDecoder(&report{}, later()), paths, func(string, []byte) {})
+	file, err := assemble(newDecoder(&report{}), paths, func(string, []byte) {})
+	if err != nil {
+		return nil, err
+	}
+	file.Read = slices.Concat(paths, expand(paths, &report{}))
+	return file, nil
 }
 
 // assemble loads the files, and shows each to a visitor.
@@ -179,6 +184,9 @@ func (f *File) inherit() {
 		for i := range g.Templates {
 			g.Templates[i].inherit(f.Lease)
 		}
+	}
+	if f.Cache != nil && f.Cache.Persist != nil && !f.Has("state") {
+		f.State = f.Cache.Persist.state()
 	}
 	if f.State != nil && !f.Has("revoke_on_exit") {
 		f.RevokeOnExit = false

@@ -11,15 +11,10 @@ import (
 	"time"
 )
 
-// parseText decodes the text of one file, "agent.hcl", and refuses what is not
-// built yet.
-func parseText(source []byte) (*File, error) { return parseWithout(later(), source) }
-
-// parseWithout decodes the text of one file, "agent.hcl", and refuses what is on
-// a list.
-func parseWithout(later []string, source []byte) (*File, error) {
+// parseText decodes the text of one file, "agent.hcl".
+func parseText(source []byte) (*File, error) {
 	r := &report{}
-	d := newDecoder(r, later)
+	d := newDecoder(r)
 	whole := d.file("", nil)
 	return finish(whole, r, d.add(whole, "agent.hcl", source))
 }

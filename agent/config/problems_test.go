@@ -1,7 +1,6 @@
 package config
 
 import (
-	"reflect"
 	"strings"
 	"testing"
 )
@@ -34,7 +33,13 @@ func TestProblems(t *testing.T) {
 		{"a method without its configuration", "auto_auth {\n method \"approle\" {\n }\n}",
 			[]string{`agent.hcl:6: "config" is missing in method; set "config"`}},
 		{"the configuration of another method", "auto_auth {\n method \"approle\" {\n  config { token_file_path = \"x\" }\n }\n}",
-			[]string{`agent.hcl:7: unknown key "token_file_path" in config; did you mean "role_id_file_path"?`, `agent.hcl:7: "role_id_file_path" is missing in config; set "role_id_file_path"`}},
+			[]string{`agent.hcl:7: unknown key "token_file_path" in config; did you mean "role_id_file_path"?`}},
+		{"a misspelt key that is required, for which a check looks too", "template {\n source = \"c\"\n destinaton = \"d\"\n}\nstate {\n pth = \"x\"\n}",
+			[]string{`agent.hcl:7: unknown key "destinaton" in template; did you mean "destination"?`, `agent.hcl:10: unknown key "pth" in state; did you mean "path"?`}},
+		{"a misspelt key beside the right one", "state {\n pth = \"x\"\n path = \"y\"\n}",
+			[]string{`agent.hcl:6: unknown key "pth" in state; did you mean "path"?`}},
+		{"an unknown key that is like none does not hide what is missing", "state {\n colour = \"x\"\n}",
+			[]string{`agent.hcl:5: "path" is missing in state; set "path"`, `agent.hcl:6: unknown key "colour" in state; known here: path, key_file, credential`}},
 		{"a label where none belongs", "vault \"main\" {\n}",
 			[]string{`agent.hcl:5: vault takes no label; write vault { … }`}},
 		{"a stanza twice", "vault {\n}\nvault {\n}",
@@ -119,8 +124,8 @@ func TestStanzasThatDoNotFit(t *testing.T) {
 			[]string{`agent.hcl:6: signal: unknown signal "RELOAD"; write it as "SIGHUP", "HUP" or 1`, `agent.hcl:9: the signal has more than one target: pid, pidfile; set exactly one of pid, pidfile and process`,
 				`agent.hcl:10: pid: want the number of a process, got 0`, `agent.hcl:13: the signal has no target; set exactly one of pid, pidfile and process`}},
 		{"keys of another notifier", job + "notify \"command\" {\n comand = \"x\"\n timeout = \"0s\"\n}\nnotify \"signal\" {\n pid = 1\n pid_file = \"x\"\n}",
-			[]string{`agent.hcl:5: "command" is missing in notify; set "command"`, `agent.hcl:6: unknown key "comand" in notify; did you mean "command"?`,
-				`agent.hcl:7: timeout: want more than 0; 30s is the default`, `agent.hcl:11: unknown key "pid_file" in notify; did you mean "pidfile"?`}},
+			[]string{`agent.hcl:6: unknown key "comand" in notify; did you mean "command"?`, `agent.hcl:7: timeout: want more than 0; 30s is the default`,
+				`agent.hcl:9: the signal has more than one target: pid, pidfile; set exactly one of pid, pidfile and process`, `agent.hcl:11: unknown key "pid_file" in notify; did you mean "pidfile"?`}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -150,19 +155,33 @@ func TestStanzasOfServingAndRenderingThatDoNotFit(t *testing.T) {
 			[]string{`agent.hcl:3: a token that is wrapped by the server fits one sink, and there are 2; set wrap_ttl of the sinks instead`}},
 		{"a token wrapped twice", login + strings.Replace(sink, "  config", "  wrap_ttl = \"1m\"\n  config", 1) + "}",
 			[]string{`agent.hcl:7: wrap_ttl is set for both the method and the sink; keep one of them`}},
+		{"a wrapped token for nobody", login + "}\nlistener \"unix\" {\n address = \"/x\"\n}\napi_proxy {\n use_auto_auth_token = true\n}",
+			[]string{`agent.hcl:3: a token that is wrapped by the server has no sink to go to; add a sink, or remove wrap_ttl`,
+				`agent.hcl:11: api_proxy needs the token, which the server wraps for the sink; set wrap_ttl of the sink instead of the method's`}},
+		{"a wrapped token for the agent's own work", login + strings.Replace(sink, "PATH", "a", 1) + "}\n" + inTemplate(`contents = "x"`) +
+			"\ngroup \"g\" {\n directory = \"d\"\n template {\n  contents = \"x\"\n  destination = \"f\"\n }\n}\nenv_file {\n destination = \"e\"\n env_template \"A\" {\n  contents = \"x\"\n }\n}\ncache {\n use_auto_auth_token = true\n}",
+			[]string{`agent.hcl:10: template needs the token, which the server wraps for the sink; set wrap_ttl of the sink instead of the method's`,
+				`agent.hcl:14: group needs the token, which the server wraps for the sink; set wrap_ttl of the sink instead of the method's`,
+				`agent.hcl:21: env_file needs the token, which the server wraps for the sink; set wrap_ttl of the sink instead of the method's`,
+				`agent.hcl:28: cache needs the token, which the server wraps for the sink; set wrap_ttl of the sink instead of the method's`}},
+		{"additional data twice", strings.Replace(login, "wrap_ttl", "min_backoff", 1) + strings.Replace(sink, "  config", "  dh_path = \"k\"\n  aad = \"x\"\n  aad_env_var = \"Y\"\n  config", 1) + "}",
+			[]string{`agent.hcl:8: aad and aad_env_var are two values for one thing; keep aad_env_var, which goes first in other agents`}},
+		{"an exchange that is not known", login + strings.Replace(sink, "  config", "  dh_path = \"\"\n  dh_type = \"p256\"\n  config", 1) + "}",
+			[]string{`agent.hcl:7: dh_path is empty; write a value or remove the key`, `agent.hcl:8: dh_type: unknown value "p256"; known here: curve25519`}},
 		{"encryption without a key", login + strings.Replace(sink, "  config", "  aad = \"x\"\n  config", 1) + "}",
 			[]string{`agent.hcl:7: aad encrypts nothing without a key; set dh_path to the reader's public key`}},
 		{"variables without a child", "env_template \"A\" {\n contents = \"x\"\n}", []string{`agent.hcl:1: env_template is the environment of a child, and there is none; add exec with the command, or use env_file`}},
-		{"a child without variables", job + "exec {\n command = \"x\"\n}", []string{`agent.hcl:5: exec starts a child whose environment has no secret; add env_template "NAME" { … }`}},
+		{"a child without a secret", "exec {\n command = \"x\"\n}", []string{`agent.hcl: the configuration gives the agent nothing to do; add a template, or auto_auth with a sink`, `agent.hcl:1: exec starts a child that has no secret; add env_template "NAME" { … } or a template`}},
+		{"a message to no child", job + "notify \"child\" {\n}", []string{`agent.hcl:5: there is no child to tell; add exec with the command, or use another type`}},
 		{"names of variables", "exec {\n command = \"x\"\n}\nenv_template \"A-B\" {\n contents = \"x\"\n}\nenv_template {\n contents = \"x\"\n}\nenv_template \"C\" {\n contents = \"x\"\n}\nenv_template \"C\" {\n contents = \"x\"\n}",
 			[]string{`agent.hcl:4: "A-B" is no name of an environment variable; use letters, digits and _`, `agent.hcl:7: env_template has no name; write env_template "NAME" { … }`, `agent.hcl:13: the variable "C" is set by agent.hcl:10 already; give each its own name`}},
 		{"keys that a variable has not", "exec {\n command = \"x\"\n}\nenv_template \"A\" {\n contents = \"x\"\n perms = 0600\n}", []string{`agent.hcl:6: unknown key "perms" in env_template; known here: source, contents, secret, format, error_on_missing_key, error_fatal, left_delimiter, right_delimiter, function_denylist, function_blacklist, sandbox_path, name`}},
 		{"a format of a template", inTemplate("contents = \"x\"\nformat = \"json\""), []string{`agent.hcl:4: format is that of a secret without a template; set secret to a path, or remove format`}},
 		{"a secret without a format", inTemplate(`secret = "kv/x"`), []string{`agent.hcl:3: the secret has no format; set format to json, yaml, env or properties`}},
 		{"an unknown format", inTemplate("secret = \"kv/x\"\nformat = \"jsn\""), []string{`agent.hcl:4: format: unknown value "jsn"; did you mean "json"?`}},
-		{"schedules", inTemplate("contents = \"x\"\nmax_stale = 0\nrefresh_interval = 0\nrotation_window = [\"noon\"]\nnotify \"child\" {\n budget = 3\n}"),
+		{"schedules", inTemplate("contents = \"x\"\nmax_stale = 0\nrefresh_interval = 0\nrotation_window = [\"noon\"]\nnotify \"command\" {\n command = \"x\"\n budget = 3\n}"),
 			[]string{`agent.hcl:4: max_stale: want more than 0; remove it for that of the lease stanza`, `agent.hcl:5: refresh_interval: want more than 0, or "never"`,
-				`agent.hcl:6: rotation_window: want a time such as "Mon-Fri 02:00-04:30" or "Sun 23:00-01:00 UTC", got "noon"`, `agent.hcl:8: budget: want a number in a time, such as "3/1h", got 3`}},
+				`agent.hcl:6: rotation_window: want a time such as "Mon-Fri 02:00-04:30" or "Sun 23:00-01:00 UTC", got "noon"`, `agent.hcl:9: budget: want a number in a time, such as "3/1h", got 3`}},
 		{"files outside of a group", "group \"g\" {\n directory = \"/d\"\n keep = -1\n template {\n  contents = \"x\"\n  destination = \"../b\"\n }\n template {\n  contents = \"x\"\n  destination = \"/b\"\n  in_place = true\n }\n}",
 			[]string{`agent.hcl:3: keep: want 0 or more, got -1`, `agent.hcl:6: "../b" is outside of the group; write it relative to the group's directory`, `agent.hcl:10: "/b" is outside of the group; write it relative to the group's directory`, `agent.hcl:11: in_place: the files of a group are switched, not written over; remove it`}},
 		{"one folder for two groups", "group \"g\" {\n directory = \"/d\"\n template {\n  contents = \"x\"\n  destination = \"b\"\n }\n}\ngroup \"h\" {\n directory = \"/d/\"\n template {\n  contents = \"x\"\n  destination = \"c\"\n }\n}",
@@ -185,63 +204,18 @@ func TestStanzasOfServingAndRenderingThatDoNotFit(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := parseWithout(nil, []byte(test.content))
+			_, err := parseText([]byte(test.content))
 			wantProblems(t, err, test.want...)
 		})
 	}
 }
 
 func TestALogThatIsNotAFileIsNotRotated(t *testing.T) {
-	f, err := parseWithout(nil, []byte(job+"log_rotate_bytes = 5"))
+	f, err := parseText([]byte(job + "log_rotate_bytes = 5"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "warnings", texts(f.Warnings), []string{`agent.hcl:5: log_rotate_bytes has no effect without a log file; set log_file`})
-}
-
-func TestWhatIsNotBuiltYetIsRefusedByName(t *testing.T) {
-	tests := []struct {
-		name    string
-		content string // begins on line 5, after job
-		want    string
-	}{
-		{"a stanza", "cache {\n use_auto_auth_token = 5\n}", `agent.hcl:5: "cache" is not supported yet; remove it`},
-		{"a stanza with a label", "listener \"tcp\" {\n}", `agent.hcl:5: "listener" is not supported yet; remove it`},
-		{"a key", "lease {\n max_stale = \"1h\"\n}", `agent.hcl:6: "max_stale" in lease is not supported yet; remove it`},
-		{"a type", "notify \"webhook\" {\n}", `agent.hcl:5: notify "webhook" is not supported yet; supported are: signal, child, command, systemd`},
-		{"a key that is like one", "lease {\n max_stal = \"1h\"\n}", `agent.hcl:6: unknown key "max_stal" in lease; known here: renew_at, overlap, jitter, rotation_window`},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			_, err := parseWithout([]string{"cache", "listener", "lease max_stale", "notify:webhook"}, []byte(job+test.content))
-			wantProblems(t, err, test.want)
-		})
-	}
-}
-
-func TestEveryLineOfTheListNamesAKey(t *testing.T) {
-	keys := make(map[string]bool)
-	gather(keys, newVocabulary(reflect.TypeFor[File]()), "")
-	for _, line := range later() {
-		if !keys[line] {
-			t.Errorf("%q is on the list, and not in the vocabulary", line)
-		}
-	}
-}
-
-// gather collects the keys of a stanza and of those in it, as later.go writes
-// them.
-func gather(keys map[string]bool, words *vocabulary, stanza string) {
-	for _, name := range words.types() {
-		keys[stanza+":"+name] = true
-	}
-	for _, f := range words.fields {
-		key := strings.TrimSpace(stanza + " " + f.names[0])
-		keys[key] = true
-		if f.stanza != nil {
-			gather(keys, newVocabulary(f.stanza), f.names[0])
-		}
-	}
 }
 
 func TestMethodsOfOtherAgentsNameWhatToUse(t *testing.T) {
@@ -253,6 +227,52 @@ func TestMethodsOfOtherAgentsNameWhatToUse(t *testing.T) {
 	} {
 		_, err := parseText([]byte(job + "auto_auth {\n method \"" + name + "\" {\n  mount_path = 5\n }\n}"))
 		wantProblems(t, err, "agent.hcl:6: method \""+name+"\" is not supported; "+hint)
+	}
+}
+
+func TestAPersistentCacheIsAStateUnlessThereIsOne(t *testing.T) {
+	const persist = "cache {\n persist \"kubernetes\" {\n  path = \"/cache\"\n"
+	tests := []struct {
+		name, content string
+		path          string
+		optional      bool
+		warnings      []string
+	}{
+		{"with its defaults", persist + " }\n}", "/cache/securevault-agent.state", false, nil},
+		{"one that may fail", persist + "exit_on_err = false\n }\n}", "/cache/securevault-agent.state", true, nil},
+		{"keys of the injector", persist + "keep_after_import = true\nexit_on_err = true\n }\n}", "/cache/securevault-agent.state", false, nil},
+		{"keys without effect", persist + "keep_after_import = false\nservice_account_token_file = \"token\"\n }\n}", "/cache/securevault-agent.state", false, []string{
+			`agent.hcl:8: keep_after_import: the file is kept all the same, since the agent goes on writing to it; remove it`,
+			`agent.hcl:9: service_account_token_file has no effect here: the state is sealed by a key of its own, which outlives the account's tokens; remove it, or write state with a key_file`,
+		}},
+		{"beside a state", persist + "exit_on_err = false\n }\n}\nstate {\n path = \"/state\"\n}", "/state", false, []string{
+			`agent.hcl:6: persist has no effect beside the stanza state; keep one of them`,
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := load(t, job+test.content)
+			equal(t, "state", []any{f.State.Path, f.State.Optional, f.RevokeOnExit}, []any{test.path, test.optional, false})
+			var got []string
+			for _, warning := range f.Warnings {
+				got = append(got, warning.String())
+			}
+			equal(t, "warnings", got, test.warnings)
+		})
+	}
+	if f := load(t, job+"cache {\n}"); f.State != nil {
+		t.Errorf("a cache in memory has the state %q", f.State.Path)
+	}
+}
+
+func TestPartsAreReadFromAVariable(t *testing.T) {
+	got, err := ParseParts(" auto-auth,proxying, ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "parts", got, []string{PartAutoAuth, PartProxying})
+	if _, err := ParseParts("templating,autoauth"); err == nil || err.Error() != `unknown value "autoauth"; did you mean "auto-auth"?` {
+		t.Errorf("an unknown part leads to %v", err)
 	}
 }
 

@@ -15,7 +15,7 @@ func TestStarterOfFiles(t *testing.T) {
 }
 
 func TestStarterOfVariables(t *testing.T) {
-	f, err := parseWithout(nil, Starter{Env: true, Secrets: []string{"db/creds/my-app", "kv/1 ü", "other/1 ü"}, Command: []string{"app", "a b"}}.HCL())
+	f, err := parseText(Starter{Env: true, Secrets: []string{"db/creds/my-app", "kv/1 ü", "other/1 ü"}, Command: []string{"app", "a b"}}.HCL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestStarterOfVariables(t *testing.T) {
 
 func TestStarterWithoutAnythingLoads(t *testing.T) {
 	for _, env := range []bool{false, true} {
-		if _, err := parseWithout(nil, Starter{Env: env}.HCL()); err != nil {
+		if _, err := parseText(Starter{Env: env}.HCL()); err != nil {
 			t.Errorf("env %t: %v", env, err)
 		}
 	}

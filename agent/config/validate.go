@@ -21,6 +21,9 @@ func (f *File) validate(r *report) {
 	if f.State != nil {
 		f.State.check(r)
 	}
+	if f.Cache != nil && f.Cache.Persist != nil {
+		f.Cache.Persist.check(r, f.Has("state"))
+	}
 	for _, n := range f.Notify {
 		n.check(r)
 	}
@@ -40,6 +43,7 @@ func (f *File) validate(r *report) {
 	for _, l := range f.Listeners {
 		l.check(r)
 	}
+	f.checkWrapped(r)
 	f.checkPurpose(r)
 	f.checkServing(r)
 	f.checkDestinations(r)
@@ -124,27 +128,41 @@ func (f *File) checkLog(r *report) {
 	}
 }
 
-func (f *File) checkConnections(r *report) {
-	parts := []string{"auto-auth", "caching", "proxying", "templating"}
-	for key, values := range map[string][]string{"disable_idle_connections": f.DisableIdleConnections, "disable_keep_alives": f.DisableKeepAlives} {
-		for _, value := range values {
-			checkWord(r, f.Origin, key, value, parts...)
-		}
-	}
-}
-
 func (f *File) checkChild(r *report) {
 	checkVariables(r, f.EnvTemplates)
 	switch {
 	case f.Has("env_template") && !f.Has("exec"):
 		r.problem(f.Where("env_template"), "add exec with the command, or use env_file", "env_template is the environment of a child, and there is none")
-	case f.Has("exec") && !f.Has("env_template"):
-		r.problem(f.Where("exec"), "add env_template \"NAME\" { … }", "exec starts a child whose environment has no secret")
+	case f.Has("exec") && !f.renders():
+		r.problem(f.Where("exec"), "add env_template \"NAME\" { … } or a template", "exec starts a child that has no secret")
+	}
+	for _, n := range f.notifications() {
+		if n.Type == "child" && !f.Has("exec") {
+			r.problem(n.At, "add exec with the command, or use another type", "there is no child to tell")
+		}
 	}
 	if c := f.Child; c != nil {
 		checkWord(r, c.Origin, "restart_on_secret_changes", c.Restart, "always", "never")
 		checkPositive(r, c.Origin, "kill_timeout", c.KillTimeout, "30s is the default")
 	}
+}
+
+// notifications returns every notify stanza.
+func (f *File) notifications() []Notify {
+	all := slices.Clone(f.Notify)
+	for _, t := range f.Templates {
+		all = append(all, t.Notify...)
+	}
+	for _, g := range f.Groups {
+		all = append(all, g.Notify...)
+		for _, t := range g.Templates {
+			all = append(all, t.Notify...)
+		}
+	}
+	for _, e := range f.EnvFiles {
+		all = append(all, e.Notify...)
+	}
+	return all
 }
 
 // checkFilled refuses a key that is there and empty.

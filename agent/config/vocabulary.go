@@ -132,16 +132,22 @@ func (v *vocabulary) has(key string) bool {
 		slices.ContainsFunc(v.fields, func(f field) bool { return slices.Contains(f.names, key) })
 }
 
-// suggest returns a hint that names the word nearest to the one given, or all
-// words if none is near.
-func suggest(given string, words []string) string {
+// nearest returns the word that the one given is most like, "" if it is like
+// none.
+func nearest(given string, words []string) string {
 	best, distance := "", 1+max(1, len(given)/3)
 	for _, word := range words {
 		if d := levenshtein.Distance(strings.ToLower(given), word, nil); d < distance {
 			best, distance = word, d
 		}
 	}
-	if best != "" {
+	return best
+}
+
+// suggest returns a hint that names the word nearest to the one given, or all
+// words if none is near.
+func suggest(given string, words []string) string {
+	if best := nearest(given, words); best != "" {
 		return "did you mean \"" + best + "\"?"
 	}
 	if len(words) == 0 {

@@ -43,9 +43,11 @@ type entryRecord struct {
 	Data      map[string]any `json:"data"`
 	Version   uint64         `json:"version"`
 	Epoch     uint64         `json:"epoch"` // of the token
+	Issued    time.Time      `json:"issued"`
 	Granted   time.Time      `json:"granted"`
 	TTL       time.Duration  `json:"ttl"`
 	Full      time.Duration  `json:"full"`
+	InUse     bool           `json:"in_use,omitempty"`
 }
 
 // journalKey names a credential in the journal.
@@ -62,15 +64,22 @@ func (m *Manager) note(w vault.Want, c *credential) {
 	if m.cfg.Journal == nil {
 		return
 	}
+	if r, ok := m.record(w, c); ok {
+		m.write(r)
+	}
+}
+
+// record returns a credential as it is in the journal.
+func (m *Manager) record(w vault.Want, c *credential) (_ state.Record, ok bool) {
 	value, err := json.Marshal(entryRecord{
 		Want: w, LeaseID: c.secret.LeaseID, Renewable: c.renewable, Data: c.secret.Data, Version: c.version,
-		Epoch: c.epoch, Granted: c.granted, TTL: c.ttl, Full: c.full,
+		Epoch: c.epoch, Issued: c.issued, Granted: c.granted, TTL: c.ttl, Full: c.full, InUse: c.inUse,
 	})
 	if err != nil { // the data came as JSON, so it can be written as JSON
 		m.cfg.Log.Error("encoding a credential for the state failed", zap.Stringer("secret", w), zap.Error(err))
-		return
+		return state.Record{}, false
 	}
-	m.write(state.Record{Key: journalKey(w, c), Value: value})
+	return state.Record{Key: journalKey(w, c), Value: value}, true
 }
 
 // unnote has the journal forget a credential.
@@ -104,8 +113,8 @@ func (m *Manager) save(now time.Time) error {
 
 // restore reads what an earlier run held. It stays out of use until somebody
 // wants it.
-func (m *Manager) restore() error {
-	for _, r := range m.cfg.Journal.Records() {
+func (m *Manager) restore(records []state.Record) error {
+	for _, r := range records {
 		if !strings.HasPrefix(r.Key, leasedPrefix) && !strings.HasPrefix(r.Key, secretPrefix) {
 			continue
 		}
@@ -127,7 +136,7 @@ func (m *Manager) restore() error {
 func (r entryRecord) credential() *credential {
 	secret := &vault.Secret{LeaseID: r.LeaseID, Renewable: r.Renewable, TTL: r.TTL, Data: r.Data}
 	return &credential{
-		secret: secret, version: r.Version, epoch: r.Epoch, granted: r.Granted, ttl: r.TTL, full: r.Full,
+		secret: secret, version: r.Version, epoch: r.Epoch, issued: r.Issued, granted: r.Granted, ttl: r.TTL, full: r.Full, inUse: r.InUse, untold: !r.InUse,
 		renewable: r.Renewable, end: vault.LifeOf(r.Want, secret, r.Granted).End,
 	}
 }

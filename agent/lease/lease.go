@@ -29,6 +29,7 @@ type credential struct {
 	secret     *vault.Secret
 	version    uint64 // generation of the snapshot in which it first appeared
 	epoch      uint64 // of the token that issued it
+	issued     time.Time
 	granted    time.Time
 	ttl        time.Duration // granted last
 	full       time.Duration // granted at issue
@@ -38,6 +39,8 @@ type credential struct {
 	notBefore  time.Time
 	staleSince time.Time
 	tokenEnds  time.Time
+	inUse      bool      // Published has said so
+	untold     bool      // it was taken over from an earlier run, in which Published has not said so
 	adoptedAt  time.Time // when it was taken over from an earlier run; zero once renewed
 }
 
@@ -46,6 +49,7 @@ func newCredential(w vault.Want, secret *vault.Secret, token vault.Token, asked 
 	return &credential{
 		secret:    secret,
 		epoch:     token.Epoch,
+		issued:    asked,
 		granted:   asked,
 		ttl:       life.TTL,
 		full:      life.TTL,
@@ -97,7 +101,7 @@ func (e *entry) facts(seed maphash.Seed) schedule.Facts {
 	}
 	if c := e.current; c != nil {
 		f.Held, f.Leased, f.Renewable = true, c.leased(), c.renewable
-		f.Granted, f.TTL, f.Full = c.granted, c.ttl, c.full
+		f.Issued, f.Granted, f.TTL, f.Full = c.issued, c.granted, c.ttl, c.full
 		f.Expires, f.Rotates = c.end == vault.Expiry, c.end == vault.Rotation
 		f.Gone, f.NotBefore = c.gone, c.notBefore
 		f.StaleSince, f.TokenEnds, f.AdoptedAt = c.staleSince, c.tokenEnds, c.adoptedAt
@@ -137,6 +141,7 @@ func (e *entry) item() Item {
 	item := Item{Err: e.err, Failures: e.failures}
 	if c := e.current; c != nil {
 		item.Secret, item.Version = c.secret, c.version
+		item.Untold = c.untold
 		if c.lapses() {
 			item.Ends = c.ends()
 		}

@@ -188,6 +188,34 @@ func TestACertificateOutlivesARestart(t *testing.T) {
 	})
 }
 
+func TestAnEarlierRunThatTheAppWasNotToldByIsRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, w := &authority{life: 10 * time.Hour}, write(t, "pki/issue/web")
+		cfg := state.Config{Path: filepath.Join(t.TempDir(), "state"), Getenv: func(string) string { return "" }}
+		for start, tell := range []bool{false, true, false} {
+			journal, _, err := state.Open(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, stop := keep(t, Config{Server: server, Journal: journal}, w)
+			item := m.Snapshot().Item(w)
+			if want := start == 1; item.Untold != want {
+				t.Errorf("start %d: untold is %t, want %t", start, item.Untold, want)
+			}
+			if tell {
+				m.Published(map[vault.Want]uint64{w: item.Version})
+				if m.Snapshot().Item(w).Untold {
+					t.Errorf("start %d: it is untold after the app was told", start)
+				}
+			}
+			stop()
+			if err := journal.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 func TestAnAccountThatTheServerRotatesIsReadWhenItHas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, w := &authority{}, want(t, "database/static-creds/app")

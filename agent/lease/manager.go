@@ -3,6 +3,7 @@ package lease
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"hash/maphash"
 	"net/http"
 	"slices"
@@ -31,14 +32,30 @@ type Config struct {
 	Log         *zap.Logger
 	Connections int     // requests in flight at once
 	Journal     Journal // nil for none
+	// Held is what another manager hands on, see [Manager.Held]. The journal
+	// has it too, or is told.
+	Held []state.Record
 	// Suspect is called, if set, with the token of a request that the server
 	// answered as if the token were no longer valid. It must not block.
 	Suspect func(vault.Token)
+	// Released is called, if set, some time after a token was replaced, with an
+	// epoch before which nothing depends on a token any more: the leases that
+	// those have issued are gone. It must not block.
+	Released func(before uint64)
 }
 
-// quiet is how long a change waits for others to be handed on with it while
-// requests are in flight.
-const quiet = 20 * time.Millisecond
+// A change waits this long for others to be handed on with it while requests
+// are in flight: longer where there are many entries, since whoever takes a
+// snapshot then looks at all of them.
+const (
+	quiet     = 20 * time.Millisecond
+	quietEach = 20 * time.Microsecond // of the entries
+)
+
+const (
+	hasteShare   = 20 // of the TTL, as a divisor
+	longestHaste = time.Second
+)
 
 // Manager keeps every wanted secret alive. Make one with [New]; it does
 // nothing until [Manager.Run].
@@ -54,15 +71,19 @@ type Manager struct {
 	drains     map[*drain]struct{}
 	queue      queue
 	inflight   int
+	asking     map[uint64]int // epoch of the token → requests in flight with it
 	generation uint64
 	snapshot   *Snapshot // nil when out of date
 	flushAt    time.Time // when to signal changed at the latest; zero if nothing is unsaid
+	offered    bool      // Changed has fired since the last snapshot was made
 	stats      Stats
 
 	handed  *Snapshot                    // the last one: all its credentials are in the journal
 	unsaved []state.Record               // that the journal has still to be told
 	saveAt  time.Time                    // when to tell it at the latest; zero for nothing
 	adopted map[vault.Want][]*credential // held by an earlier run, oldest first, not wanted so far
+
+	surveyAt time.Time // when to look which tokens are still needed; zero while only the current one is
 }
 
 // New returns a manager that holds what its journal says an earlier run did,
@@ -80,11 +101,15 @@ func New(cfg Config) (*Manager, error) {
 		drains:  make(map[*drain]struct{}),
 		handed:  &Snapshot{},
 		adopted: make(map[vault.Want][]*credential),
+		asking:  make(map[uint64]int),
 	}
 	if cfg.Journal == nil {
-		return m, nil
+		return m, m.restore(cfg.Held)
 	}
-	return m, m.restore()
+	if err := cfg.Journal.Append(cfg.Held...); err != nil {
+		return nil, err
+	}
+	return m, m.restore(cfg.Journal.Records())
 }
 
 // Run requests, renews, rotates and revokes until ctx ends. Requests in
@@ -127,6 +152,9 @@ func (m *Manager) SetToken(token vault.Token) {
 		return
 	}
 	now := time.Now()
+	if m.cfg.Released != nil {
+		m.surveyAt = now.Add(surveyDelay)
+	}
 	for _, e := range m.entries {
 		m.markStale(e, now)
 		e.succeed() // whatever the old token was refused, the new one may be allowed
@@ -186,6 +214,11 @@ func (m *Manager) Published(versions map[vault.Want]uint64) {
 		if e == nil {
 			continue
 		}
+		if c := e.current; c != nil && !c.inUse && c.version <= version {
+			c.inUse, c.untold = true, false
+			m.note(want, c)
+			m.snapshot = nil
+		}
 		e.replaced = slices.DeleteFunc(e.replaced, func(c *credential) bool {
 			if c.version >= version {
 				return false
@@ -197,16 +230,40 @@ func (m *Manager) Published(versions map[vault.Want]uint64) {
 	signal(m.wake)
 }
 
+// Reversible reports whether going back to what the wants held before would
+// find it alive for a while yet.
+func (m *Manager) Reversible(wants []vault.Want) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	soon := time.Now().Add(time.Minute)
+	for _, w := range wants {
+		e := m.entries[w]
+		if e == nil {
+			return false
+		}
+		for _, c := range e.replaced {
+			if c.gone || c.ends().Before(soon) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // Changed fires when there is a newer [Manager.Snapshot]. It is a level, not
 // a queue: however much has changed, it fires once.
 func (m *Manager) Changed() <-chan struct{} { return m.changed }
 
-// Snapshot returns all that is held now. With a journal it holds nothing that
-// a kill would make us forget: while that cannot be written, the last snapshot
-// stays the newest.
+// Snapshot returns all that is held, but for changes that are yet to be handed
+// on together: [Manager.Changed] will fire. With a journal it holds nothing
+// that a kill would make us forget: while that cannot be written, the last
+// snapshot stays the newest.
 func (m *Manager) Snapshot() *Snapshot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !m.offered && !m.flushAt.IsZero() {
+		return m.handed
+	}
 	if m.snapshot == nil {
 		if err := m.save(time.Now()); err != nil {
 			return &Snapshot{Generation: m.handed.Generation, Err: err, items: m.handed.items}
@@ -215,7 +272,7 @@ func (m *Manager) Snapshot() *Snapshot {
 		for want, e := range m.entries {
 			m.snapshot.items[want] = e.item()
 		}
-		m.handed = m.snapshot
+		m.handed, m.offered = m.snapshot, false
 	}
 	return m.snapshot
 }
@@ -234,10 +291,11 @@ func (m *Manager) Stats() Stats {
 func (m *Manager) dispatch(ctx context.Context, now time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for m.ready() && !m.queue[0].at.After(now) {
+	for m.ready() && !m.queue[0].at.After(now.Add(m.haste())) {
 		m.start(ctx, heap.Pop(&m.queue).(*task))
 	}
 	m.flush(now)
+	m.survey(now)
 	if !m.saveAt.IsZero() && !now.Before(m.saveAt) && m.save(now) == nil && m.snapshot == nil {
 		signal(m.changed)
 	}
@@ -245,7 +303,7 @@ func (m *Manager) dispatch(ctx context.Context, now time.Time) time.Duration {
 	if m.ready() {
 		wait = m.queue[0].at.Sub(now)
 	}
-	for _, at := range []time.Time{m.flushAt, m.saveAt} {
+	for _, at := range []time.Time{m.flushAt, m.saveAt, m.surveyAt} {
 		if !at.IsZero() {
 			wait = min(wait, at.Sub(now))
 		}
@@ -259,9 +317,21 @@ func (m *Manager) ready() bool {
 	return len(m.queue) > 0 && m.token.Epoch > 0 && m.inflight < m.cfg.Connections
 }
 
+// haste returns how long before its time the first task of the queue is
+// started: while other requests are in flight, a renewal may join them. Each
+// wake-up from rest costs more than a request.
+func (m *Manager) haste() time.Duration {
+	e := m.queue[0].entry
+	if m.inflight == 0 || e == nil || e.action != schedule.Renew || e.failed != schedule.None {
+		return 0
+	}
+	return min(e.current.full/hasteShare, longestHaste)
+}
+
 // start sends the request of a task that is due. The lock is held.
 func (m *Manager) start(ctx context.Context, t *task) {
 	m.inflight++
+	m.asking[m.token.Epoch]++
 	m.stats.Requested++
 	if d := t.drain; d != nil {
 		go m.revoke(ctx, d, m.token)
@@ -269,16 +339,24 @@ func (m *Manager) start(ctx context.Context, t *task) {
 	}
 	e := t.entry
 	e.busy = true
-	go m.request(ctx, e, e.action, e.current, m.token)
+	patience := time.Duration(0)
+	if e.action == schedule.Renew {
+		patience = e.policy.Patience(e.facts(m.seed), time.Now())
+	}
+	go m.request(ctx, e, e.action, e.current, m.token, patience)
 }
 
-// request performs one action on an entry. It runs without the lock.
-func (m *Manager) request(ctx context.Context, e *entry, action schedule.Action, held *credential, token vault.Token) {
+// request performs one action on an entry. It runs without the lock. Only a
+// renewal is given up after some patience: the answer to any other request may
+// carry a credential.
+func (m *Manager) request(ctx context.Context, e *entry, action schedule.Action, held *credential, token vault.Token, patience time.Duration) {
 	asked := time.Now() // the TTL counts from before the request: better early than late
 	var secret *vault.Secret
 	var err error
 	if action == schedule.Renew {
-		secret, err = m.cfg.Server.Renew(ctx, token, held.secret.LeaseID, held.full)
+		limited, cancel := context.WithTimeoutCause(ctx, patience, errSlow)
+		secret, err = m.cfg.Server.Renew(limited, token, held.secret.LeaseID, held.full)
+		cancel()
 	} else {
 		secret, err = m.cfg.Server.Fetch(ctx, token, e.want)
 	}
@@ -288,7 +366,7 @@ func (m *Manager) request(ctx context.Context, e *entry, action schedule.Action,
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer signal(m.wake)
-	m.inflight--
+	m.answered(token)
 	e.busy = false
 	now := time.Now()
 	switch {
@@ -301,6 +379,9 @@ func (m *Manager) request(ctx context.Context, e *entry, action schedule.Action,
 	}
 	m.reschedule(e, now)
 }
+
+// errSlow is why a renewal was given up.
+var errSlow = errors.New("the server has not answered a renewal in time for anything else to be done")
 
 // suspicious reports whether an error may mean that the token has ended:
 // servers answer "permission denied" to a dead token and to a living one that
@@ -396,7 +477,7 @@ func (m *Manager) drop(e *entry, now time.Time) {
 func (m *Manager) touch(now time.Time) {
 	m.snapshot = nil
 	if m.flushAt.IsZero() {
-		m.flushAt = now.Add(quiet)
+		m.flushAt = now.Add(quiet + time.Duration(len(m.entries))*quietEach)
 	}
 }
 
@@ -404,7 +485,7 @@ func (m *Manager) flush(now time.Time) {
 	if m.flushAt.IsZero() || (m.inflight > 0 && now.Before(m.flushAt)) {
 		return
 	}
-	m.flushAt = time.Time{}
+	m.flushAt, m.offered = time.Time{}, true
 	signal(m.changed)
 }
 

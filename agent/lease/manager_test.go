@@ -193,6 +193,27 @@ func TestServerErrorsOnRenewalAreRetriedWithoutANewCredential(t *testing.T) {
 	})
 }
 
+func TestARenewalThatHangsGivesWayToASuccessorBeforeTheEnd(t *testing.T) {
+	run(t, vaulttest.Role{TTL: 20 * time.Second, MaxTTL: time.Hour}, func(r *rig) {
+		r.server.Inject(vaulttest.Fault{Op: vaulttest.Renew, Hang: true})
+		r.want(creds)
+		r.publish()
+		r.at(15 * time.Second)
+		r.expect("credentials before the successor is due", r.server.Issued(creds), 1)
+		r.at(17 * time.Second)
+		r.expect("credentials", r.server.Issued(creds), 2)
+		if n := r.server.Count(vaulttest.Renew); n > 3 {
+			t.Errorf("renewals = %d, want at most 3", n)
+		}
+		r.at(61 * time.Second)
+		r.expect("credentials in three lifetimes", r.server.Issued(creds), 4)
+		r.stop()
+		if err := r.manager.Revoke(r.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestALostLeaseIsReplacedAtOnceButNotTwiceInOneLifetime(t *testing.T) {
 	run(t, renewable, func(r *rig) {
 		r.server.Inject(vaulttest.Fault{Op: vaulttest.Renew, Status: 400, Messages: []string{"lease not found"}})
@@ -397,6 +418,28 @@ func TestAStaticSecretIsReadAgainAndOnlyAChangeIsHandedOn(t *testing.T) {
 		<-r.manager.Changed()
 		if got := r.manager.Snapshot().Generation; got == first {
 			t.Error("the change was not handed on")
+		}
+	})
+}
+
+func TestARenewalThatIsNearlyDueJoinsOthersUnderWay(t *testing.T) {
+	run(t, renewable, func(r *rig) {
+		r.server.Role("database/creds/*", renewable)
+		wants := make(map[vault.Want]schedule.Policy)
+		for i := range 100 {
+			wants[want(t, fmt.Sprintf("database/creds/app-%d", i))] = schedule.Policy{}
+		}
+		r.manager.Want(wants)
+		r.at(56 * time.Second)
+		wakeups := make(map[time.Duration]bool)
+		for _, e := range r.server.History() {
+			if e.Op == vaulttest.Renew {
+				wakeups[e.At.Sub(r.start)] = true
+			}
+		}
+		r.expect("renewals", r.server.Count(vaulttest.Renew), 100)
+		if len(wakeups) > 11 {
+			t.Errorf("100 renewals due within 10 s have woken the manager %d times, want about once a second", len(wakeups))
 		}
 	})
 }

@@ -43,7 +43,7 @@ func (m *Manager) revoke(ctx context.Context, d *drain, token vault.Token) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer signal(m.wake)
-	m.inflight--
+	m.answered(token)
 	if expired {
 		m.stats.Expired++
 		m.forget(d)

@@ -17,6 +17,7 @@ type Snapshot struct {
 type Item struct {
 	Secret   *vault.Secret // nil until the first one is issued; kept when its successor cannot be had
 	Version  uint64        // generation at which Secret became current
+	Untold   bool          // Secret is of an earlier run, which may have ended before the app was told of it
 	Ends     time.Time     // of the lease; zero for a secret without one
 	Err      error         // of the last request, nil if it succeeded
 	Failures int           // in a row

@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Event is a change of the published files.
 type Event struct {
 	Generation uint64   // counts the changes, from 1
 	Changed    []string // the destinations whose content is new
+	// At is when they were published, the first of several; zero to be told of
+	// without patience.
+	At time.Time
 }
 
 // Notifier tells somebody of an event. A nil error means that the message was
@@ -27,28 +31,36 @@ type Call struct {
 	Event    Event
 }
 
-// Coalesce merges the calls to the same notifier into the first of them,
-// which then carries all their destinations and the highest generation.
+// Coalesce merges the calls to the same notifier into the first of them, which
+// then carries all their destinations, the highest generation and the earliest
+// time.
 func Coalesce(calls []Call) []Call {
 	var merged []Call
 	seen := make(map[string]int) // notifier, spelled out → index in merged
 	for _, call := range calls {
-		key := fmt.Sprintf("%#v", call.Notifier)
+		key := Key(call.Notifier)
 		i, known := seen[key]
 		if !known {
 			i = len(merged)
 			seen[key] = i
-			merged = append(merged, Call{Notifier: call.Notifier})
+			merged = append(merged, Call{Notifier: call.Notifier, Event: Event{At: call.Event.At}})
 		}
 		event := &merged[i].Event
 		event.Generation = max(event.Generation, call.Event.Generation)
 		event.Changed = append(event.Changed, call.Event.Changed...)
+		if call.Event.At.Before(event.At) {
+			event.At = call.Event.At
+		}
 	}
 	for i := range merged {
 		merged[i].Event.Changed = unique(merged[i].Event.Changed)
 	}
 	return merged
 }
+
+// Key spells a notifier out: those that are the same are spelled the same. It is
+// not for people, since it may hold what a configuration keeps to itself.
+func Key(n Notifier) string { return fmt.Sprintf("%#v", n) }
 
 // unique returns the names in their order, each where it came first.
 func unique(names []string) []string {

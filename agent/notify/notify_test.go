@@ -28,38 +28,38 @@ func TestCoalesce(t *testing.T) {
 		{"nothing to do stays nothing to do", nil, nil},
 		{
 			"the same notifier is told once of all that changed",
-			[]Call{{hup, Event{1, []string{"/a"}}}, {hup, Event{2, []string{"/b", "/a"}}}},
-			[]Call{{hup, Event{2, []string{"/a", "/b"}}}},
+			[]Call{{hup, Event{Generation: 1, Changed: []string{"/a"}}}, {hup, Event{Generation: 2, Changed: []string{"/b", "/a"}}}},
+			[]Call{{hup, Event{Generation: 2, Changed: []string{"/a", "/b"}}}},
 		},
 		{
 			"different notifiers keep the order in which they were first asked for",
-			[]Call{{reload, Event{1, []string{"/a"}}}, {usr1, Event{1, []string{"/a"}}}, {hup, Event{1, []string{"/a"}}}, {usr1, Event{1, []string{"/b"}}}},
-			[]Call{{reload, Event{1, []string{"/a"}}}, {usr1, Event{1, []string{"/a", "/b"}}}, {hup, Event{1, []string{"/a"}}}},
+			[]Call{{reload, Event{Generation: 1, Changed: []string{"/a"}}}, {usr1, Event{Generation: 1, Changed: []string{"/a"}}}, {hup, Event{Generation: 1, Changed: []string{"/a"}}}, {usr1, Event{Generation: 1, Changed: []string{"/b"}}}},
+			[]Call{{reload, Event{Generation: 1, Changed: []string{"/a"}}}, {usr1, Event{Generation: 1, Changed: []string{"/a", "/b"}}}, {hup, Event{Generation: 1, Changed: []string{"/a"}}}},
 		},
 		{
 			"commands are the same by what they run, not by where their arguments are",
-			[]Call{{reload, Event{1, []string{"/a"}}}, {Command{Args: []string{"systemctl", "reload", "app"}}, Event{1, []string{"/b"}}}},
-			[]Call{{reload, Event{1, []string{"/a", "/b"}}}},
+			[]Call{{reload, Event{Generation: 1, Changed: []string{"/a"}}}, {Command{Args: []string{"systemctl", "reload", "app"}}, Event{Generation: 1, Changed: []string{"/b"}}}},
+			[]Call{{reload, Event{Generation: 1, Changed: []string{"/a", "/b"}}}},
 		},
 		{
 			"a list and a line that read alike are different commands",
-			[]Call{{Command{Args: []string{"true"}}, Event{1, nil}}, {Command{Line: "true"}, Event{1, nil}}},
-			[]Call{{Command{Args: []string{"true"}}, Event{1, nil}}, {Command{Line: "true"}, Event{1, nil}}},
+			[]Call{{Command{Args: []string{"true"}}, Event{Generation: 1}}, {Command{Line: "true"}, Event{Generation: 1}}},
+			[]Call{{Command{Args: []string{"true"}}, Event{Generation: 1}}, {Command{Line: "true"}, Event{Generation: 1}}},
 		},
 		{
 			"webhooks are the same by what they send where",
-			[]Call{{webhook("a"), Event{1, []string{"/a"}}}, {webhook("b"), Event{1, []string{"/a"}}}, {webhook("a"), Event{1, []string{"/b"}}}},
-			[]Call{{webhook("a"), Event{1, []string{"/a", "/b"}}}, {webhook("b"), Event{1, []string{"/a"}}}},
+			[]Call{{webhook("a"), Event{Generation: 1, Changed: []string{"/a"}}}, {webhook("b"), Event{Generation: 1, Changed: []string{"/a"}}}, {webhook("a"), Event{Generation: 1, Changed: []string{"/b"}}}},
+			[]Call{{webhook("a"), Event{Generation: 1, Changed: []string{"/a", "/b"}}}, {webhook("b"), Event{Generation: 1, Changed: []string{"/a"}}}},
 		},
 		{
 			"the child is told once of each kind",
-			[]Call{{Child{Supervisor: child, Restart: true}, Event{1, nil}}, {Child{Supervisor: child}, Event{1, nil}}, {Child{Supervisor: child, Restart: true}, Event{2, nil}}},
-			[]Call{{Child{Supervisor: child, Restart: true}, Event{2, nil}}, {Child{Supervisor: child}, Event{1, nil}}},
+			[]Call{{Child{Supervisor: child, Restart: true}, Event{Generation: 1}}, {Child{Supervisor: child}, Event{Generation: 1}}, {Child{Supervisor: child, Restart: true}, Event{Generation: 2}}},
+			[]Call{{Child{Supervisor: child, Restart: true}, Event{Generation: 2}}, {Child{Supervisor: child}, Event{Generation: 1}}},
 		},
 		{
 			"the type counts",
-			[]Call{{named("x"), Event{1, nil}}, {Command{Line: "x"}, Event{1, nil}}, {named("x"), Event{1, nil}}},
-			[]Call{{named("x"), Event{1, nil}}, {Command{Line: "x"}, Event{1, nil}}},
+			[]Call{{named("x"), Event{Generation: 1}}, {Command{Line: "x"}, Event{Generation: 1}}, {named("x"), Event{Generation: 1}}},
+			[]Call{{named("x"), Event{Generation: 1}}, {Command{Line: "x"}, Event{Generation: 1}}},
 		},
 	}
 	for _, test := range tests {
@@ -74,7 +74,7 @@ func TestCoalesce(t *testing.T) {
 func TestCoalesceLeavesItsInputAlone(t *testing.T) {
 	changed := make([]string, 1, 4)
 	changed[0] = "/a"
-	calls := []Call{{named("x"), Event{1, changed}}, {named("x"), Event{1, []string{"/b"}}}}
+	calls := []Call{{named("x"), Event{Generation: 1, Changed: changed}}, {named("x"), Event{Generation: 1, Changed: []string{"/b"}}}}
 	Coalesce(calls)
 	if got := changed[:2][1]; got != "" {
 		t.Errorf("%q was written into the list of the caller", got)

@@ -16,7 +16,7 @@ const (
 // RenewAt says. A newer token changes nothing for it.
 func (p Policy) replace(f Facts) (Action, time.Time) {
 	at := earliest(f.Granted.Add(p.vary(fraction(f.TTL, p.RenewAt), f.Seed)), f.Granted.Add(f.TTL-p.lead(f.TTL)))
-	return Rotate, latest(at, f.Granted.Add(p.Floor), p.retryAt(f, Rotate))
+	return Rotate, latest(p.inWindow(f, at), f.Granted.Add(p.Floor), p.retryAt(f, Rotate))
 }
 
 // reread is the rule for what is only read: again after the interval, and when
@@ -30,17 +30,23 @@ func (p Policy) reread(f Facts) (Action, time.Time) {
 		}
 	} else if p.Static < 0 {
 		return None, time.Time{}
+	} else if p.Windows != nil {
+		at = p.Windows.Next(at) // a change that is not seen is none that the app must take now
 	}
 	return Reread, latest(at, p.retryAt(f, Reread))
 }
 
 // Merge returns the policy for something that has two users: whoever wants it
-// fresher decides, or alive for longer. Both have their defaults filled in.
+// fresher decides, or alive for longer; of two windows the first counts. Both
+// have their defaults filled in.
 func (p Policy) Merge(other Policy) Policy {
 	p.RenewAt = min(p.RenewAt, other.RenewAt)
 	p.Overlap = max(p.Overlap, other.Overlap)
 	if p.Static < 0 || (other.Static >= 0 && other.Static < p.Static) {
 		p.Static = other.Static
+	}
+	if p.Windows == nil {
+		p.Windows = other.Windows
 	}
 	return p
 }

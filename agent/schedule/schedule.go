@@ -11,6 +11,7 @@ package schedule
 import (
 	"time"
 
+	"github.com/novatech/securevault/agent/window"
 	"github.com/novatech/securevault/internal/vault"
 )
 
@@ -54,6 +55,9 @@ type Policy struct {
 	Static  time.Duration // between two reads of a secret without a lease; five minutes by default, negative for never
 	Floor   time.Duration // shortest delay between two requests; one second by default
 	Ceiling time.Duration // longest delay after failures; one minute by default
+	// Windows are the times at which what could live on is replaced; nil for
+	// any. What ends before the next of them is replaced before it ends.
+	Windows *window.Windows
 }
 
 const (
@@ -105,6 +109,7 @@ type Facts struct {
 	Expires   bool          // it ends, has no lease, and can only be replaced
 	Rotates   bool          // it is only read, and the server replaces it when the TTL is over
 	Renewable bool          // the server offered renewal and has not refused it since
+	Issued    time.Time     // when it was asked for
 	Granted   time.Time     // when the last issue or renewal was asked for
 	TTL       time.Duration // granted then
 	Full      time.Duration // granted at issue: what a renewal gives until the max TTL is near
@@ -149,29 +154,85 @@ func (p Policy) Next(f Facts) (Action, time.Time) {
 		return Rotate, latest(f.NotBefore, p.retryAt(f, Rotate))
 	case !f.StaleSince.IsZero():
 		return Rotate, latest(p.spread(f), p.retryAt(f, Rotate))
-	case !f.AdoptedAt.IsZero() && f.Renewable && f.Failed != Rotate:
-		// It may have been revoked meanwhile, or renewed without our record of
-		// it: a renewal tells, whatever the record says of its end.
-		return Renew, latest(f.AdoptedAt.Add(fraction(adoptionSpread, float64(f.Seed%1024)/1024)), p.retryAt(f, Renew))
+	case p.confirms(f):
+		return Renew, p.confirmAt(f)
 	default:
 		return p.renewOrRotate(f)
 	}
 }
 
+// confirms reports whether what was adopted is to be renewed before anything
+// else: it may have been revoked meanwhile, or renewed without our record of
+// it, and a renewal tells. Where that fails it is tried again until a
+// successor is due.
+func (p Policy) confirms(f Facts) bool {
+	if f.AdoptedAt.IsZero() || !f.Renewable || f.Failed == Rotate {
+		return false
+	}
+	return f.Failed == None || p.confirmAt(f).Before(p.replaceAt(f))
+}
+
+// confirmAt returns when to renew what was adopted: soon, but not everything
+// at once, and in time for a successor.
+func (p Policy) confirmAt(f Facts) time.Time {
+	room := max(min(p.replaceAt(f).Sub(f.AdoptedAt)/2, adoptionSpread), 0)
+	return latest(f.AdoptedAt.Add(fraction(room, float64(f.Seed%1024)/1024)), p.retryAt(f, Renew))
+}
+
+// replaceAt returns when the successor of what ends is due.
+func (p Policy) replaceAt(f Facts) time.Time { return f.Ends().Add(-p.lead(f.Full)) }
+
+// Patience returns how long the answer to a renewal that is sent now is waited
+// for: half of the time to the successor, so that a server which hangs keeps
+// nothing alive only on paper.
+func (p Policy) Patience(f Facts, now time.Time) time.Duration {
+	return max(p.replaceAt(f).Sub(now)/2, p.Floor/2)
+}
+
 // renewOrRotate renews for as long as renewing brings the grant to the next
 // renewal, and otherwise replaces it when its end draws near.
 func (p Policy) renewOrRotate(f Facts) (Action, time.Time) {
-	rotateAt := f.Ends().Add(-p.lead(f.Full))
+	rotateAt := p.replaceAt(f)
 	renewAt := f.Granted.Add(max(p.vary(fraction(f.Full, p.RenewAt), f.Seed), p.Floor))
 	if f.grantedInFull() && f.Failed != Renew {
 		// The max TTL is not near: renew, however late the renewals are set.
 		renewAt = earliest(renewAt, rotateAt.Add(-1))
 	}
 	renewAt = latest(renewAt, p.retryAt(f, Renew))
-	if f.Renewable && f.Failed != Rotate && renewAt.Before(rotateAt) {
+	pause := min(p.Floor, f.TTL/2) // the last renewal may have given less than the floor
+	early := latest(p.inWindow(f, rotateAt), p.retryAt(f, Rotate), f.Granted.Add(pause))
+	inTime := early.Before(rotateAt) // if that fails, renewing goes on
+	if f.Renewable && (f.Failed != Rotate || inTime) && renewAt.Before(rotateAt) && !early.Before(renewAt) {
 		return Renew, renewAt
 	}
-	return Rotate, latest(rotateAt, p.retryAt(f, Rotate), f.Granted.Add(p.Floor))
+	return Rotate, early
+}
+
+// early reports whether what could live on is replaced because of a window.
+func (p Policy) early(f Facts) bool {
+	deadline := p.replaceAt(f)
+	return f.Leased && p.inWindow(f, deadline).Before(deadline)
+}
+
+// inWindow returns when to replace a grant by the deadline: in a window, if
+// there is one in its life.
+func (p Policy) inWindow(f Facts, deadline time.Time) time.Time {
+	if p.Windows == nil {
+		return deadline
+	}
+	var at time.Time
+	share := float64(f.Seed%1024) / 1024
+	if f.Renewable {
+		// It lives for nobody knows how long: each window may be the last.
+		at = p.Windows.After(f.Issued, latest(f.Granted, f.AdoptedAt), share)
+	} else {
+		half := f.Granted.Add(deadline.Sub(f.Granted) / 2)
+		at = p.Windows.By(latest(half, f.AdoptedAt), deadline, share)
+	}
+	if at.IsZero() || at.After(deadline) {
+		return deadline
+	}
+	return at
 }
 
 // grantedInFull reports whether the last renewal gave as much as the issue

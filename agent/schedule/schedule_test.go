@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/novatech/securevault/agent/window"
 	"github.com/novatech/securevault/internal/vault"
 )
 
@@ -75,6 +76,33 @@ func TestNext(t *testing.T) {
 			f.StaleSince, f.TokenEnds, f.Seed = start.Add(20*time.Second), start.Add(40*time.Second), 512
 		}), Rotate, 25 * time.Second},
 
+		{"a grant that ends before the floor is rotated before that", lease(func(f *Facts) { f.TTL = time.Second }), Rotate, 500 * time.Millisecond},
+
+		{"what was adopted is renewed soon, but not everything at once", lease(func(f *Facts) {
+			f.AdoptedAt, f.Seed = start.Add(10*time.Second), 512
+		}), Renew, 12500 * time.Millisecond},
+		{"what was adopted shortly before its successor is due is renewed before that", lease(func(f *Facts) {
+			f.AdoptedAt, f.Seed = start.Add(75500*time.Millisecond), 512
+		}), Renew, 76 * time.Second},
+		{"what was adopted when its successor was due is renewed at once", lease(func(f *Facts) {
+			f.AdoptedAt, f.Seed = start.Add(90*time.Second), 512
+		}), Renew, 90 * time.Second},
+		{"what was adopted after its end by our record is renewed at once", lease(func(f *Facts) {
+			f.AdoptedAt, f.Seed = start.Add(time.Hour), 512
+		}), Renew, time.Hour},
+		{"what was adopted is renewed again after a failure", lease(func(f *Facts) {
+			f.AdoptedAt = start.Add(10 * time.Second)
+			failed(Renew, vault.Later, 1, 11*time.Second)(f)
+		}), Renew, 12 * time.Second},
+		{"what was adopted and cannot be renewed gets a successor when one is due", lease(func(f *Facts) {
+			f.AdoptedAt = start.Add(10 * time.Second)
+			failed(Renew, vault.Later, 6, 60*time.Second)(f)
+		}), Rotate, 77500 * time.Millisecond},
+		{"what was adopted late and cannot be renewed gets one after the floor", lease(func(f *Facts) {
+			f.AdoptedAt = start.Add(90 * time.Second)
+			failed(Renew, vault.Later, 1, 90*time.Second)(f)
+		}), Rotate, 91 * time.Second},
+
 		{"a secret without a lease is read again after the interval", lease(func(f *Facts) { f.Leased = false }), Reread, 5 * time.Minute},
 		{"a secret without a lease ignores its token's end", lease(func(f *Facts) { f.Leased, f.StaleSince = false, start }), Reread, 5 * time.Minute},
 	}
@@ -94,6 +122,18 @@ func TestNext(t *testing.T) {
 				t.Fatalf("due at +%s, want +%s", got, test.after)
 			}
 		})
+	}
+}
+
+func TestARenewalIsNotWaitedForUntilItIsTooLate(t *testing.T) {
+	for _, test := range []struct{ after, want time.Duration }{
+		{50 * time.Second, 13750 * time.Millisecond},
+		{77 * time.Second, 500 * time.Millisecond},
+		{99 * time.Second, 500 * time.Millisecond},
+	} {
+		if got := still.Patience(lease(nil), start.Add(test.after)); got != test.want {
+			t.Errorf("sent at +%s it is waited for %s, want %s", test.after, got, test.want)
+		}
 	}
 }
 
@@ -189,5 +229,46 @@ func TestDefaultsFilledInTwiceAreTheSame(t *testing.T) {
 		if once := p.WithDefaults(); once != once.WithDefaults() {
 			t.Errorf("%+v became %+v", once, once.WithDefaults())
 		}
+	}
+}
+
+func TestARotationWindow(t *testing.T) {
+	at := func(day, hour int) time.Time { return time.Date(2026, 1, day, hour, 0, 0, 0, time.UTC) }
+	windows := window.Windows{{Days: [7]bool{true, true, true, true, true, true, true}, From: 2 * time.Hour, To: 4 * time.Hour, Zone: time.UTC}}
+	policy := Policy{Jitter: -1, Windows: &windows}.WithDefaults()
+	grant := func(issued, granted time.Time, ttl time.Duration, renewable bool) Facts {
+		return Facts{Held: true, Leased: true, Renewable: renewable, Issued: issued, Granted: granted, TTL: ttl, Full: ttl}
+	}
+	fail := func(f Facts, action Action, after time.Duration) Facts {
+		f.Failed, f.Class, f.Failures, f.FailedAt = action, vault.Later, 1, f.Granted.Add(after)
+		return f
+	}
+	tests := []struct {
+		name   string
+		facts  Facts
+		action Action
+		at     time.Time
+	}{
+		{"a lease is renewed before the window", grant(at(1, 12), at(1, 12), time.Hour, true), Renew, at(1, 12).Add(30 * time.Minute)},
+		{"a lease is replaced when the window opens", grant(at(1, 12), at(2, 1), 4*time.Hour, true), Rotate, at(2, 2)},
+		{"a lease that was issued in the window is renewed", grant(at(2, 2), at(2, 2), time.Hour, true), Renew, at(2, 2).Add(30 * time.Minute)},
+		{"a successor that failed is asked for again in the window", fail(grant(at(1, 12), at(2, 2), time.Hour, true), Rotate, time.Minute), Rotate, at(2, 2).Add(61 * time.Second)},
+		{"and renewing goes on beside it", fail(grant(at(1, 12), at(2, 2), time.Hour, true), Rotate, 30*time.Minute), Renew, at(2, 2).Add(30*time.Minute + time.Second)},
+		{"a lease that cannot be renewed is replaced in the last window of its life", grant(at(1, 1), at(1, 1), 72*time.Hour, false), Rotate, at(3, 2)},
+		{"one that ends before any window is replaced before its end", grant(at(1, 6), at(1, 6), time.Hour, false), Rotate, at(1, 6).Add(time.Hour - 7*time.Minute - 30*time.Second)},
+		{"a secret without a lease is read in a window", Facts{Held: true, Granted: at(1, 12)}, Reread, at(2, 2)},
+		{"but one that could not be read is tried again", fail(Facts{Held: true, Granted: at(2, 3)}, Reread, time.Minute), Reread, at(2, 3).Add(5 * time.Minute)},
+		{"what the server rotates is read when it does", Facts{Held: true, Rotates: true, TTL: time.Minute, Granted: at(1, 12)}, Reread, at(1, 12).Add(61 * time.Second)},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			action, when := policy.Next(test.facts)
+			if action != test.action || !when.Equal(test.at) {
+				t.Errorf("%s at %s, want %s at %s", action, when.Format("2 15:04:05"), test.action, test.at.Format("2 15:04:05"))
+			}
+		})
+	}
+	if why := policy.Why(tests[1].facts, Rotate); why != "a rotation window opens" {
+		t.Errorf("why = %q", why)
 	}
 }

@@ -27,6 +27,8 @@ func (p Policy) Why(f Facts, action Action) string {
 		return "the server no longer knows it"
 	case !f.StaleSince.IsZero():
 		return "the token that issued it was replaced"
+	case action == Rotate && p.early(f):
+		return "a rotation window opens"
 	case action == Renew && !f.AdoptedAt.IsZero():
 		return "finding out whether it outlived the restart"
 	case action == Renew:

@@ -35,6 +35,29 @@ func (w Windows) Next(now time.Time) time.Time {
 	return next
 }
 
+// spread is the first part of a window over which a fleet is spread that has
+// waited for it.
+const spread = 5 * time.Minute
+
+// due returns when to act in the window: a share, from 0 to 1, of its first
+// minutes after it opens, and in its first half.
+func (s span) due(share float64) time.Time {
+	return s.start.Add(time.Duration(share * float64(min(spread, s.end.Sub(s.start)/2))))
+}
+
+// After returns the first time from now on at which to act in a window that has
+// opened after some time before; zero for none. See [span.due] for the share.
+func (w Windows) After(before, now time.Time, share float64) time.Time {
+	var next time.Time
+	for _, s := range w.spans(now, now.AddDate(0, 0, 8)) {
+		at := later(s.due(share), now)
+		if s.start.After(before) && at.Before(s.end) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}
+
 // By returns when to do what has to be done by the deadline, and may be done
 // from a certain time on. That is the deadline if a window is open then; else
 // the beginning of the last window before it, or from if that is later; else
@@ -42,14 +65,14 @@ func (w Windows) Next(now time.Time) time.Time {
 //
 // To ask for half of a credential's life, and no more, is what keeps one that
 // was just replaced in a long window from being replaced again in it.
-func (w Windows) By(from, deadline time.Time) time.Time {
+func (w Windows) By(from, deadline time.Time, share float64) time.Time {
 	var last time.Time
 	for _, s := range w.spans(from, deadline) {
 		if s.contains(deadline) {
 			return deadline
 		}
 		if s.end.After(from) && !s.start.After(deadline) {
-			last = later(last, later(s.start, from))
+			last = later(last, earlier(later(s.due(share), from), deadline))
 		}
 	}
 	if last.IsZero() {
@@ -94,6 +117,13 @@ func (w Window) zone() *time.Location {
 		return time.Local
 	}
 	return w.Zone
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 func later(a, b time.Time) time.Time {

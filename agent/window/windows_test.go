@@ -139,7 +139,7 @@ func TestWhenToActByADeadline(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			want := clock(t, time.UTC, test.want)
-			got := test.windows.By(clock(t, time.UTC, test.from), clock(t, time.UTC, test.deadline))
+			got := test.windows.By(clock(t, time.UTC, test.from), clock(t, time.UTC, test.deadline), 0)
 			if !got.Equal(want) {
 				t.Errorf("got %s, want %s", got.Format("Mon 15:04"), test.want)
 			}
@@ -151,7 +151,7 @@ func TestFarDeadlineIsAnsweredAtOnce(t *testing.T) {
 	windows := Windows{daily(2*time.Hour, 3*time.Hour, time.UTC)}
 	from := clock(t, time.UTC, "Mon 12:00")
 	want := from.AddDate(200, 0, 0).Add(-10 * time.Hour)
-	if got := windows.By(from, from.AddDate(200, 0, 0)); !got.Equal(want) {
+	if got := windows.By(from, from.AddDate(200, 0, 0), 0); !got.Equal(want) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -163,11 +163,41 @@ func TestHalfOfALifeBoundsTheReplacementsInAWindow(t *testing.T) {
 	for _, life := range []time.Duration{time.Minute, 20 * time.Minute, 8 * time.Hour, 30 * time.Hour, 768 * time.Hour} {
 		granted := clock(t, time.UTC, "Mon 00:00")
 		for range 50 {
-			next := windows.By(granted.Add(life/2), granted.Add(life))
+			next := windows.By(granted.Add(life/2), granted.Add(life), 0.5)
 			if held := next.Sub(granted); held < life/2 || held > life {
 				t.Fatalf("a credential of %s was held for %s", life, held)
 			}
 			granted = next
 		}
+	}
+}
+
+func TestWhatCouldLiveOnIsReplacedOnceInEachWindow(t *testing.T) {
+	nights := Windows{daily(22*time.Hour, 4*time.Hour, time.UTC)}
+	tests := []struct {
+		name        string
+		windows     Windows
+		before, now string
+		share       float64
+		want        string
+	}{
+		{"the next opening is waited for", nights, "Mon 12:00", "Mon 12:00", 0, "Mon 22:00"},
+		{"one that opened since is used at once", nights, "Mon 12:00", "Tue 01:00", 0, "Tue 01:00"},
+		{"one that was open already is not", nights, "Mon 23:00", "Tue 01:00", 0, "Tue 22:00"},
+		{"one that was missed is not", nights, "Mon 12:00", "Tue 05:00", 0, "Tue 22:00"},
+		{"a fleet is spread over its first minutes", nights, "Mon 12:00", "Mon 12:00", 0.6, "Mon 22:03"},
+		{"the share counts from the opening, however often one asks", nights, "Mon 12:00", "Mon 22:02", 0.6, "Mon 22:03"},
+		{"a short window is left in time", Windows{daily(22*time.Hour, 22*time.Hour+4*time.Minute, time.UTC)}, "Mon 12:00", "Mon 12:00", 1, "Mon 22:02"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := test.windows.After(clock(t, time.UTC, test.before), clock(t, time.UTC, test.now), test.share)
+			if want := clock(t, time.UTC, test.want); !got.Equal(want) {
+				t.Errorf("got %s, want %s", got.Format("Mon 15:04:05"), test.want)
+			}
+		})
+	}
+	if got := (Windows{{From: 0, To: time.Hour}}).After(time.Time{}, clock(t, time.UTC, "Mon 12:00"), 0); !got.IsZero() {
+		t.Errorf("a window that never opens opens at %s", got)
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"os"
 	"sync"
-
-	"github.com/hashicorp/vault/api"
 )
 
 // Certificate names the files of a TLS client certificate, in PEM.
@@ -28,19 +26,11 @@ func (c *Client) WithCertificate(files Certificate) (*Client, error) {
 	if c.tls == nil {
 		return nil, errors.New("using a TLS client certificate: the transport of this client is not its own")
 	}
-	ac := c.api.CloneConfig()
-	ac.HttpClient.Transport = boundedTransport{&certified{files: files, base: c.tls}}
-	client, err := api.NewClient(ac)
+	out, err := c.over(&certified{files: files, base: c.tls})
 	if err != nil {
 		return nil, fmt.Errorf("using a TLS client certificate: %w", err)
 	}
-	client.ClearToken()
-	if namespace := c.api.Namespace(); namespace != "" {
-		client.SetNamespace(namespace)
-	}
-	out := *c
-	out.api, out.tls = client, nil
-	return &out, nil
+	return out, nil
 }
 
 // certified is a transport with a TLS client certificate from files.
@@ -67,8 +57,7 @@ func (t *certified) transport() (*http.Transport, error) {
 	if t.loaded != nil && !t.files.Reload {
 		return t.loaded, nil
 	}
-	transport := t.base.Clone()
-	transport.DisableKeepAlives = true
+	transport := unshared(t.base)
 	if err := t.files.apply(transport.TLSClientConfig); err != nil {
 		return nil, err
 	}

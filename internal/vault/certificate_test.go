@@ -61,6 +61,7 @@ func tlsServer(t *testing.T) *httptest.Server {
 		_, _ = fmt.Fprintf(w, `{"auth":{"client_token":%q}}`, name)
 	}))
 	server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	return server
@@ -74,6 +75,10 @@ func TestTheCertificateIsReadAgainWhenAskedTo(t *testing.T) {
 		plain, err := New(Config{Address: server.URL, CACert: authority})
 		if err != nil {
 			t.Fatal(err)
+		}
+		// Its connection must not carry the requests of the other.
+		if auth, err := plain.Login(t.Context(), "auth/cert/login", map[string]any{}); err != nil || auth.Token != "nobody" {
+			t.Fatalf("a client without a certificate: %v", err)
 		}
 		c, err := plain.WithCertificate(Certificate{CACert: authority, Cert: cert, Key: key, Reload: reload})
 		if err != nil {

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,7 +36,7 @@ type Config struct {
 	TLSSkipVerify bool
 	Namespace     string
 	Connections   int           // requests in flight at once; DefaultConnections when 0
-	Timeout       time.Duration // of one request; DefaultTimeout when 0
+	Timeout       time.Duration // of one request; when 0, VAULT_CLIENT_TIMEOUT or DefaultTimeout
 	Transport     http.RoundTripper
 }
 
@@ -63,6 +64,10 @@ func New(cfg Config) (*Client, error) {
 	}
 	// Retries are the schedulers' business: they know what a failure costs.
 	ac.MaxRetries = 0
+	// Its limit ends a request with the headers of the answer, and takes the
+	// connection with it; ours has the answer read.
+	timeout := cmp.Or(cfg.Timeout, ac.Timeout, DefaultTimeout)
+	ac.Timeout = 0
 	connections := cfg.Connections
 	if connections <= 0 {
 		connections = DefaultConnections
@@ -78,10 +83,6 @@ func New(cfg Config) (*Client, error) {
 	client.ClearToken() // NewClient takes VAULT_TOKEN; only auto-auth decides which token is used
 	if cfg.Namespace != "" {
 		client.SetNamespace(cfg.Namespace)
-	}
-	timeout := cfg.Timeout
-	if timeout <= 0 {
-		timeout = DefaultTimeout
 	}
 	return &Client{
 		api: client, slots: make(chan struct{}, connections), timeout: timeout, mounts: newMounts(), tls: transport,

@@ -28,12 +28,7 @@ func (c *Client) WithWrapping(ttl time.Duration) *Client {
 func (c *Client) Login(ctx context.Context, path string, body map[string]any) (*Auth, error) {
 	sender := c
 	if c.wrapTTL > 0 {
-		wrapping := *c
-		wrapping.api = c.api.WithRequestCallbacks() // a shallow copy
-		wrapping.api.SetWrappingLookupFunc(func(string, string) string {
-			return strconv.Itoa(int(c.wrapTTL.Seconds()))
-		})
-		sender = &wrapping
+		sender = c.wrapping(c.wrapTTL)
 	}
 	secret, err := sender.Write(ctx, "", path, body)
 	switch {
@@ -50,4 +45,27 @@ func (c *Client) Login(ctx context.Context, path string, body map[string]any) (*
 	default:
 		return secret.Auth, nil
 	}
+}
+
+// Wrap has the server put data aside, to be fetched once within ttl by whoever
+// holds the token that it returns. The error is an *Error.
+func (c *Client) Wrap(ctx context.Context, token Sensitive, ttl time.Duration, data map[string]any) (*Wrapping, error) {
+	const path = "sys/wrapping/wrap"
+	secret, err := c.wrapping(ttl).Write(ctx, token, path, data)
+	switch {
+	case err != nil:
+		return nil, err
+	case secret == nil || secret.Wrap == nil || secret.Wrap.Token == "":
+		return nil, &Error{Op: "writing", Path: path, Cause: errors.New("the answer is not wrapped"), Kind: Later}
+	default:
+		return secret.Wrap, nil
+	}
+}
+
+// wrapping returns a client all of whose answers are wrapped.
+func (c *Client) wrapping(ttl time.Duration) *Client {
+	out := *c
+	out.api = c.api.WithRequestCallbacks() // a shallow copy
+	out.api.SetWrappingLookupFunc(func(string, string) string { return strconv.Itoa(int(ttl.Seconds())) })
+	return &out
 }

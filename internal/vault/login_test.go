@@ -102,3 +102,29 @@ func TestLoginsWithoutAToken(t *testing.T) {
 		})
 	}
 }
+
+func TestWrapPutsDataAside(t *testing.T) {
+	var sent string
+	reply := wrappedAnswer
+	c := client(t, Config{Namespace: "team"}, func(req *http.Request) (*http.Response, error) {
+		body, err := io.ReadAll(req.Body)
+		if err != nil {
+			return nil, err
+		}
+		sent = strings.Join([]string{
+			req.URL.Path, req.Header.Get("X-Vault-Token"), req.Header.Get("X-Vault-Wrap-TTL"), req.Header.Get("X-Vault-Namespace"), string(body),
+		}, " ")
+		return answer(200, reply), nil
+	})
+	wrapping, err := c.Wrap(t.Context(), "hvs.app", 5*time.Minute, map[string]any{"token": "hvs.app"})
+	if err != nil || wrapping.Token != "hvs.wrapping" {
+		t.Errorf("wrapping = %v, %v", wrapping, err)
+	}
+	if want := `/v1/sys/wrapping/wrap hvs.app 300 team {"token":"hvs.app"}`; sent != want {
+		t.Errorf("request = %s, want %s", sent, want)
+	}
+	reply = `{"data":{"token":"hvs.app"}}`
+	if _, err := c.Wrap(t.Context(), "hvs.app", 5*time.Minute, nil); Classify(err) != Later || strings.Contains(err.Error(), "hvs.app") {
+		t.Errorf("an answer that is not wrapped is told as %v", err)
+	}
+}

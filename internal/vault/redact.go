@@ -13,39 +13,74 @@ const (
 
 // Redact hides in a text what it repeats of any of the secrets.
 func Redact(text string, secrets iter.Seq[*Secret]) string {
-	hidden := make([]bool, len(text))
+	h := newHider(text)
 	for secret := range secrets {
-		eachString(secret.Data, func(value string) { hide(text, value, hidden) })
+		eachString(secret.Data, h.hide)
 		if secret.Auth != nil {
-			hide(text, secret.Auth.Token.Reveal(), hidden)
+			h.hide(secret.Auth.Token.Reveal())
 		}
 	}
+	return h.String()
+}
+
+// hider is a text and what is to be hidden in it. The text is indexed rather
+// than the values, since these may be many.
+type hider struct {
+	text    string
+	windows map[string][]int // so many characters in a row → where they stand, until they are hidden
+	hidden  []bool           // place in the text → it is hidden
+}
+
+func newHider(text string) *hider {
+	h := &hider{text: text, windows: make(map[string][]int), hidden: make([]bool, len(text))}
+	for i := range len(text) - hiddenWindow + 1 {
+		window := text[i : i+hiddenWindow]
+		h.windows[window] = append(h.windows[window], i)
+	}
+	return h
+}
+
+// hide marks the places that repeat value, or a part of it: errors shorten
+// what they cite, and escape line ends in it.
+func (h *hider) hide(value string) {
+	if len(value) < shortestHidden {
+		return
+	}
+	if len(value) < hiddenWindow {
+		for i := range len(h.text) - len(value) + 1 {
+			if h.text[i:i+len(value)] == value {
+				h.mark(i, len(value))
+			}
+		}
+		return
+	}
+	for i := range len(value) - hiddenWindow + 1 {
+		window := value[i : i+hiddenWindow]
+		for _, at := range h.windows[window] {
+			h.mark(at, hiddenWindow)
+		}
+		delete(h.windows, window)
+	}
+}
+
+func (h *hider) mark(at, width int) {
+	for i := range width {
+		h.hidden[at+i] = true
+	}
+}
+
+// String returns the text without what is hidden.
+func (h *hider) String() string {
 	var out strings.Builder
-	for i := range len(text) {
+	for i := range len(h.text) {
 		switch {
-		case !hidden[i]:
-			out.WriteByte(text[i])
-		case i == 0 || !hidden[i-1]:
+		case !h.hidden[i]:
+			out.WriteByte(h.text[i])
+		case i == 0 || !h.hidden[i-1]:
 			out.WriteString(Redacted)
 		}
 	}
 	return out.String()
-}
-
-// hide marks the places of a text that repeat value, or a part of it: errors
-// shorten what they cite, and escape line ends in it.
-func hide(text, value string, hidden []bool) {
-	width := min(len(value), hiddenWindow)
-	if width < shortestHidden {
-		return
-	}
-	for i := range len(text) - width + 1 {
-		if strings.Contains(value, text[i:i+width]) {
-			for j := range width {
-				hidden[i+j] = true
-			}
-		}
-	}
 }
 
 // eachString calls f with every string and number within a value.

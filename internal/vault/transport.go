@@ -4,7 +4,52 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+
+	"github.com/hashicorp/vault/api"
 )
+
+// WithoutReuse returns a client that makes a connection for each request and
+// keeps none. It shares the connection budget. A transport that is not the
+// client's own stays as it is.
+func (c *Client) WithoutReuse() (*Client, error) {
+	if c.tls == nil {
+		return c, nil
+	}
+	transport := unshared(c.tls)
+	out, err := c.over(transport)
+	if err != nil {
+		return nil, fmt.Errorf("using connections once: %w", err)
+	}
+	out.tls = transport
+	return out, nil
+}
+
+// over returns a client whose requests go over another transport.
+func (c *Client) over(transport http.RoundTripper) (*Client, error) {
+	ac := c.api.CloneConfig()
+	ac.HttpClient.Transport = boundedTransport{transport}
+	client, err := api.NewClient(ac)
+	if err != nil {
+		return nil, err
+	}
+	client.ClearToken()
+	if namespace := c.api.Namespace(); namespace != "" {
+		client.SetNamespace(namespace)
+	}
+	out := *c
+	out.api, out.tls = client, nil
+	return &out, nil
+}
+
+// unshared returns a copy of a transport that uses each connection once, and
+// none of the original's.
+func unshared(base *http.Transport) *http.Transport {
+	transport := base.Clone()
+	transport.DisableKeepAlives = true
+	// Clone copies the way to the original's HTTP/2 connections.
+	transport.TLSNextProto, transport.ForceAttemptHTTP2 = nil, true
+	return transport
+}
 
 // boundedTransport refuses answers larger than MaxAnswer, so that a hostile
 // or broken server cannot fill the memory beside the app.

@@ -182,6 +182,9 @@ func (s *Server) perform(r request) answer {
 	case Probe:
 		return s.probe(r)
 	case System:
+		if r.path == "sys/wrapping/wrap" && r.wrapTTL > 0 {
+			return s.wrap(r, found(r.body))
+		}
 		return s.system(r)
 	}
 	if s.mountType(r.path) == "" {

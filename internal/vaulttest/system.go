@@ -39,6 +39,8 @@ func (s *Server) system(r request) answer {
 		return s.listMounts()
 	case area == "mounts" && kind != "":
 		s.engines[name+"/"] = kind
+	case area == "capabilities-self":
+		return s.capabilities(r)
 	case area == "acl" && text != "":
 		s.policies[name] = text
 	case area == "acl" && r.method == http.MethodGet && s.policies[name] != "":

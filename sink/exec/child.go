@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"os"
 	osexec "os/exec"
 	"os/signal"
@@ -29,8 +28,6 @@ type Config struct {
 	RestartOnChange bool             // restart when the environment changes; else the next start has it
 	StopSignal      syscall.Signal   // 0 for DefaultStopSignal
 	KillTimeout     time.Duration    // from the stop signal to SIGKILL; 0 for DefaultKillTimeout
-	Splay           time.Duration    // a restart waits for a part of it, the same each time …
-	Instance        string           // … that depends on who we are
 	Stdout, Stderr  string           // path of a file to append to; the agent's own when empty
 	Reserved        []syscall.Signal // that the agent uses itself, and does not forward
 	Log             *zap.Logger
@@ -176,19 +173,13 @@ func (c *Child) Run(ctx context.Context) error {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, c.forwarded()...)
 	defer signal.Stop(signals)
-	s := &supervision{Child: c, splay: time.NewTimer(time.Hour)}
-	s.splay.Stop()
-	defer s.splay.Stop()
+	s := &supervision{Child: c}
 	for {
 		select {
 		case <-ctx.Done():
 			return s.shutDown(context.Cause(ctx))
 		case r := <-c.requests:
-			if err := s.take(r); err != nil {
-				return err
-			}
-		case <-s.splay.C:
-			if err := s.restart(ctx); err != nil {
+			if err := s.take(ctx, r); err != nil {
 				return err
 			}
 		case <-s.exited():
@@ -210,58 +201,31 @@ func (c *Child) end() {
 // supervision is the state of one Run.
 type supervision struct {
 	*Child
-	running     *process        // nil before the first start
-	environment []string        // for the next start
-	waiting     []chan<- answer // of those who asked for the next restart
-	splay       *time.Timer     // runs while there are any
+	running     *process // nil before the first start
+	environment []string // for the next start
 }
 
-// take starts the program, or arranges for its restart.
-func (s *supervision) take(r request) error {
+// take starts or restarts the program, or keeps the environment for the next
+// start. An error ends the supervision.
+func (s *supervision) take(ctx context.Context, r request) error {
 	if r.environment != nil {
 		s.environment = r.environment
 	}
+	var err error
 	switch {
 	case s.running == nil && r.environment == nil:
 		r.done <- answer{}
+		return nil
 	case s.running == nil:
-		err := s.start()
-		r.done <- answer{err == nil, err}
-		return err
-	case s.wantsRestart(r):
-		if len(s.waiting) == 0 {
-			s.splay.Reset(share(s.cfg.Splay, s.cfg.Instance))
-		}
-		s.waiting = append(s.waiting, r.done)
+		err = s.start()
+	case r.environment == nil, s.cfg.RestartOnChange && !s.running.has(r.environment):
+		err = s.restart(ctx)
 	default:
 		r.done <- answer{inUse: s.running.has(r.environment)}
+		return nil
 	}
-	return nil
-}
-
-// wantsRestart reports whether a request is answered by a restart.
-func (s *supervision) wantsRestart(r request) bool {
-	changed := r.environment != nil && !s.running.has(r.environment)
-	return r.environment == nil || len(s.waiting) > 0 || changed && s.cfg.RestartOnChange
-}
-
-// answer tells all who asked for a restart what became of it.
-func (s *supervision) answer(err error) {
-	for _, done := range s.waiting {
-		done <- answer{err == nil, err}
-	}
-	s.waiting = nil
-}
-
-// share returns the part of a splay that an instance waits, which spreads the
-// restarts of many and is the same each time for one.
-func share(splay time.Duration, instance string) time.Duration {
-	if splay <= 0 {
-		return 0
-	}
-	sum := fnv.New64a()
-	_, _ = sum.Write([]byte(instance)) // never fails
-	return time.Duration(sum.Sum64() % uint64(splay))
+	r.done <- answer{err == nil, err}
+	return err
 }
 
 // start starts the program and lets signals reach it.
@@ -282,9 +246,7 @@ func (s *supervision) restart(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return s.verdict(context.Cause(ctx))
 	}
-	err := s.start()
-	s.answer(err)
-	return err
+	return s.start()
 }
 
 // stop ends the program and what is left of its group.
@@ -307,7 +269,6 @@ func (s *supervision) shutDown(cause error) error {
 
 // verdict returns what to say of a program that was stopped because of cause.
 func (s *supervision) verdict(cause error) error {
-	s.answer(cause)
 	if code := s.running.code(); code != 0 && code != signalled(s.cfg.StopSignal) {
 		return &ExitError{code}
 	}
@@ -327,7 +288,6 @@ func (s *supervision) exit() error {
 	s.set(nil)
 	s.running.clear()
 	err := &ExitError{s.running.code()}
-	s.answer(err)
 	s.cfg.Log.Info("the program ended", zap.Int("code", err.Code))
 	return err
 }

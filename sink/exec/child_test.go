@@ -358,52 +358,6 @@ func TestTheRestOfTheGroupEndsWithTheProgram(t *testing.T) {
 	}
 }
 
-func TestChangesDuringTheSplayCauseOneRestart(t *testing.T) {
-	const splay = 2 * time.Second
-	instance := ""
-	for share(splay, instance) < splay/2 {
-		instance += "x"
-	}
-	out := newPrinted(t)
-	s := run(t, Config{Args: direct(lasting), RestartOnChange: true, Stdout: out.path, Splay: splay, Instance: instance})
-	s.apply("V=1")
-	out.want("start 1")
-	results := make(chan error, 3)
-	for _, v := range []string{"V=2", "V=3"} {
-		go func() {
-			_, err := s.Apply(t.Context(), []string{v})
-			results <- err
-		}()
-	}
-	go func() { results <- s.Restart(t.Context()) }()
-	for range cap(results) {
-		if err := <-results; err != nil {
-			t.Error(err)
-		}
-	}
-	out.want("stop 1")
-	started := out.next()
-	s.stop()
-	out.want(strings.Replace(started, "start", "stop", 1)) // and nothing in between
-}
-
-func TestTheShareOfASplayDependsOnTheInstanceAlone(t *testing.T) {
-	if got := share(0, "a"); got != 0 {
-		t.Errorf("without a splay there is a wait of %s", got)
-	}
-	low, high := time.Minute, time.Duration(0)
-	for i := range 100 {
-		got := share(time.Minute, fmt.Sprint("pod-", i))
-		if got < 0 || got >= time.Minute || got != share(time.Minute, fmt.Sprint("pod-", i)) {
-			t.Fatalf("the share of pod-%d is %s", i, got)
-		}
-		low, high = min(low, got), max(high, got)
-	}
-	if low > 10*time.Second || high < 50*time.Second {
-		t.Errorf("the shares go from %s to %s, want them spread", low, high)
-	}
-}
-
 func TestOutputToFilesIsAppendedAndPrivate(t *testing.T) {
 	folder := t.TempDir()
 	cfg := Config{Args: direct("echo out; echo err >&2"), Stdout: folder + "/out", Stderr: folder + "/err"}

@@ -13,10 +13,9 @@
 //
 //   - The program leads a process group. To stop it, the stop signal goes to
 //     the program, and when it has ended or its time is up, SIGKILL to all that
-//     is left of the group. Where a shell runs the program,
-//     every signal goes to the whole group: shells pass none on.
+//     is left of the group. Where a shell runs the program, every signal goes
+//     to the whole group: shells pass none on.
 //   - The old program is gone before the new one starts.
-//   - Changes that come while a restart waits for its splay cause no second one.
 //   - The agent's token and its line to systemd are not in the environment.
 //   - When the agent is killed, the program gets the stop signal: the next agent
 //     starts one of its own.

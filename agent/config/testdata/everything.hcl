@@ -48,13 +48,19 @@ auto_auth {
     dh_path     = "reader.json"
     derive_key  = true
     aad         = "app"
-    aad_env_var = "AAD"
     config {
       path     = "/run/token"
       mode     = "0640"
       owner    = "app"
       group    = "app"
       in_place = true
+    }
+  }
+  sink "file" {
+    dh_path     = "other.json"
+    aad_env_var = "AAD"
+    config {
+      path = "/run/token.other"
     }
   }
 }
