@@ -152,7 +152,7 @@ func TestAMissingFieldNamesTheOthersAndTheLeaseButNoValue(t *testing.T) {
 func TestASealedServerIsExitCodeTwo(t *testing.T) {
 	server := newFakeServer(t, map[string]reply{"GET /v1/sys/seal-status": {body: `{"sealed":true}`}})
 	got := at(t, server).run(t, "status")
-	got.want(t, ExitServer, "Key       Value\n---       -----\nSealed    true\n", "Error: the server is sealed\nHint: unseal it before use\n")
+	got.want(t, ExitServer, "Key       Value\n---       -----\nSealed    true\n", "Error: the server is sealed\nHint: unseal it before use: operator unseal\n")
 	if token := server.received()[0].header.Get("X-Vault-Token"); token != "" {
 		t.Errorf("status sent the token %q", token)
 	}

@@ -14,7 +14,7 @@ func statusCommand() command {
 			"is unsealed, 2 if it is sealed, 1 if that cannot be told.",
 		examples: []string{"status"},
 		run: func(ctx context.Context, s *session, _ []string) error {
-			s.token = func() (string, error) { return "", nil }
+			s.anonymous()
 			answer, err := s.get(ctx, "sys/seal-status", nil)
 			if failed, ok := errors.AsType[*failure](err); ok {
 				failed.code = ExitLocal
@@ -29,37 +29,27 @@ func statusCommand() command {
 
 // sealStatus prints the state and fails if the server is sealed.
 func (o *output) sealStatus(a *answer) error {
+	sealed, err := o.showSeal(a)
+	if err == nil && sealed {
+		err = &failure{err: errors.New("the server is sealed"), hint: "unseal it before use: operator unseal", code: ExitServer}
+	}
+	return err
+}
+
+// showSeal prints the state and returns whether the server is sealed.
+func (o *output) showSeal(a *answer) (sealed bool, err error) {
 	if a.secret == nil {
-		return fmt.Errorf("the answer holds no seal status")
+		return false, fmt.Errorf("the answer holds no seal status")
 	}
 	sealed, known := a.secret.Data["sealed"].(bool)
 	if !known {
-		return fmt.Errorf("the answer does not tell whether the server is sealed")
+		return false, fmt.Errorf("the answer does not tell whether the server is sealed")
 	}
-	if !o.forHumans() {
-		if err := o.document(a.raw); err != nil {
-			return err
-		}
-	} else {
-		rows := [][]string{{"Key", "Value"}}
-		for _, label := range statusLabels() {
-			if value, ok := a.secret.Data[label.field]; ok {
-				rows = append(rows, []string{label.title, plainText(value)})
-			}
-		}
-		o.table(rows)
-	}
-	if sealed {
-		return &failure{err: errors.New("the server is sealed"), hint: "unseal it before use", code: ExitServer}
-	}
-	return nil
+	return sealed, o.labelled(a, statusLabels())
 }
 
-// statusLabel names one field of the seal status for people.
-type statusLabel struct{ field, title string }
-
-func statusLabels() []statusLabel {
-	return []statusLabel{
+func statusLabels() []label {
+	return []label{
 		{"type", "Seal Type"},
 		{"initialized", "Initialized"},
 		{"sealed", "Sealed"},

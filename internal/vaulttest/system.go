@@ -20,7 +20,7 @@ func (s *Server) status(r request) (out answer, ok bool) {
 		})
 	case "sys/seal-status":
 		maps.Copy(server, map[string]any{
-			"type": "none", "t": 0, "n": 0, "progress": 0, "nonce": "", "build_date": "", "migration": false,
+			"type": "shamir", "t": 1, "n": 1, "progress": 0, "nonce": "", "build_date": "", "migration": false,
 			"recovery_seal": false, "storage_type": "inmem",
 		})
 	default:

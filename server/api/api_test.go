@@ -24,7 +24,7 @@ type client struct {
 func start(t testing.TB) client {
 	t.Helper()
 	s := coretest.Start(t, auth.All())
-	server := httptest.NewServer(api.Handler(s))
+	server := httptest.NewServer(api.NewServer(s.Sealed, api.Limits{}, nil).Handler)
 	t.Cleanup(server.Close)
 	return client{s, server.URL}
 }
@@ -66,6 +66,7 @@ var masks = []struct {
 	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "UUID"},
 	{regexp.MustCompile(`_[0-9a-f]{8}"`), `_ID"`},
 	{regexp.MustCompile(`[A-Z2-7]{26}`), "RANDOM"},
+	{regexp.MustCompile(`hvb\.[\w-]{100,}`), "hvb.SEALED"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
 	{regexp.MustCompile(`("(creation_time|server_time_utc)":)\d+`), "${1}SECONDS"},
 }
@@ -134,7 +135,12 @@ func TestRequestsAndRefusalsHaveTheShapesThatClientsKnow(t *testing.T) {
 		{"no token", "GET", "/v1/fake/notes/one", "", []string{"X-Vault-Token", ""}, 403, `{"errors":["permission denied"]}`},
 		{"a bearer token", "GET", "/v1/fake/notes/one", "", []string{"X-Vault-Token", "", "Authorization", "Bearer " + coretest.Root}, 200, envelope("fake", `{"note":"text"}`)},
 		{"a namespace", "GET", "/v1/fake/notes/one", "", []string{"X-Vault-Namespace", "team"}, 400, `{"errors":["namespaces are not supported: leave X-Vault-Namespace (VAULT_NAMESPACE) empty"]}`},
-		{"wrapping", "GET", "/v1/fake/creds/app", "", []string{"X-Vault-Wrap-TTL", "60s"}, 400, `{"errors":["response wrapping is not supported: leave X-Vault-Wrap-TTL (-wrap-ttl) out"]}`},
+		{"wrapping", "GET", "/v1/fake/creds/app", "", []string{"X-Vault-Wrap-TTL", "60s"}, 200,
+			`{"request_id":"UUID","lease_id":"","renewable":false,"lease_duration":0,"data":null,"wrap_info":{"token":"hvs.RANDOM","accessor":"RANDOM","ttl":60,"creation_time":"TIME","creation_path":"fake/creds/app"},"warnings":null,"auth":null,"mount_type":"fake"}`},
+		{"wrapping for no time that can be told", "GET", "/v1/fake/creds/app", "", []string{"X-Vault-Wrap-TTL", "soon"}, 400,
+			`{"errors":["X-Vault-Wrap-TTL (-wrap-ttl): \"soon\" is not a duration of a second or more; write it like 60s, 5m or 300"]}`},
+		{"a write without an answer is not wrapped", "POST", "/v1/fake/notes/two", `{"note":"x"}`, []string{"X-Vault-Wrap-TTL", "60s"}, 204, ""},
+		{"the root namespace", "GET", "/v1/fake/notes/one", "", []string{"X-Vault-Namespace", "root/"}, 200, envelope("fake", `{"note":"text"}`)},
 		{"a body that is no JSON", "POST", "/v1/fake/notes/two", `note=x`, nil, 400, `{"errors":["the body must be a JSON object: invalid character 'o' in literal null (expecting 'u')"]}`},
 		{"a body that is no object", "POST", "/v1/fake/notes/two", `["x"]`, nil, 400, `{"errors":["the body must be a JSON object, not a JSON array"]}`},
 		{"a body with a tail", "POST", "/v1/fake/notes/two", `{} {}`, nil, 400, `{"errors":["the body must be a JSON object: there is something after the JSON object"]}`},
@@ -153,6 +159,25 @@ func TestSystemPathsHaveTheShapesThatClientsKnow(t *testing.T) {
 			`{"accessor":"RANDOM","creation_time":SECONDS,"creation_ttl":0,"display_name":"root","entity_id":"","expire_time":null,"explicit_max_ttl":0,"id":"root-token","issue_time":"TIME","meta":null,"num_uses":0,"orphan":true,"path":"auth/token/root","policies":["root"],"renewable":false,"ttl":0,"type":"service"}`)},
 		{"a token created", "POST", "/v1/auth/token/create", `{"policies":["app"],"ttl":"1h","id":null,"meta":{"a":"b"}}`, nil, 200,
 			`{"request_id":"UUID","lease_id":"","renewable":false,"lease_duration":0,"data":null,"wrap_info":null,"warnings":null,"auth":{"client_token":"hvs.RANDOM","accessor":"RANDOM","policies":["app","default"],"token_policies":["app","default"],"metadata":{"a":"b"},"lease_duration":3600,"renewable":true,"entity_id":"","token_type":"service","orphan":false,"mfa_requirement":null,"num_uses":0},"mount_type":"token"}`},
+		{"a batch token created", "POST", "/v1/auth/token/create", `{"policies":["app"],"ttl":"1h","type":"batch"}`, nil, 200,
+			`{"request_id":"UUID","lease_id":"","renewable":false,"lease_duration":0,"data":null,"wrap_info":null,"warnings":null,"auth":{"client_token":"hvb.SEALED","accessor":"","policies":["app","default"],"token_policies":["app","default"],"metadata":null,"lease_duration":3600,"renewable":false,"entity_id":"","token_type":"batch","orphan":false,"mfa_requirement":null,"num_uses":0},"mount_type":"token"}`},
+		{"a token role written", "POST", "/v1/auth/token/roles/nomad", `{"allowed_policies":"app,web","token_period":"1h","orphan":true}`, nil, 204, ""},
+		{"a token role read", "GET", "/v1/auth/token/roles/nomad", "", nil, 200, envelope("token",
+			`{"allowed_entity_aliases":[],"allowed_policies":["app","web"],"allowed_policies_glob":[],"bound_cidrs":null,"disallowed_policies":[],"disallowed_policies_glob":[],"explicit_max_ttl":0,"name":"nomad","orphan":true,"path_suffix":"","period":3600,"renewable":true,"token_bound_cidrs":null,"token_explicit_max_ttl":0,"token_no_default_policy":false,"token_num_uses":0,"token_period":3600,"token_type":"default-service"}`)},
+		{"the token roles listed", "LIST", "/v1/auth/token/roles", "", nil, 200, envelope("token", `{"keys":["nomad"]}`)},
+		{"a token role that is not", "POST", "/v1/auth/token/create/none", "", nil, 400, `{"errors":["unknown token role \"none\": write auth/token/roles/none first"]}`},
+		{"a token role deleted", "DELETE", "/v1/auth/token/roles/nomad", "", nil, 204, ""},
+		{"tokens tidied", "POST", "/v1/auth/token/tidy", "", nil, 202,
+			`{"request_id":"UUID","lease_id":"","renewable":false,"lease_duration":0,"data":null,"wrap_info":null,"warnings":["The work has begun; its outcome is in the server's log."],"auth":null,"mount_type":""}`},
+		{"leases tidied", "PUT", "/v1/sys/leases/tidy", "", nil, 202,
+			`{"request_id":"UUID","lease_id":"","renewable":false,"lease_duration":0,"data":null,"wrap_info":null,"warnings":["The work has begun; its outcome is in the server's log."],"auth":null,"mount_type":""}`},
+		{"leases counted", "GET", "/v1/sys/leases/count", "", nil, 200, envelope("system", `{"counts":{},"lease_count":0,"roles":{}}`)},
+		{"irrevocable leases counted", "GET", "/v1/sys/leases/count?type=irrevocable", "", nil, 200, envelope("system", `{"counts":{},"lease_count":0}`)},
+		{"irrevocable leases listed", "GET", "/v1/sys/leases?type=irrevocable", "", nil, 200, envelope("system", `{"counts":{},"lease_count":0,"leases":[]}`)},
+		{"a wrapping token that is not", "PUT", "/v1/sys/wrapping/unwrap", `{"token":"x"}`, nil, 400, `{"errors":["wrapping token is not valid or does not exist"]}`},
+		{"wrapping without a TTL", "POST", "/v1/sys/wrapping/wrap", `{"a":"b"}`, nil, 400, `{"errors":["endpoint requires response wrapping to be used: send the header X-Vault-Wrap-TTL (-wrap-ttl)"]}`},
+		{"wrapping what is sent", "POST", "/v1/sys/wrapping/wrap", `{"a":"b"}`, []string{"X-Vault-Wrap-TTL", "60"}, 200,
+			`{"request_id":"UUID","lease_id":"","renewable":false,"lease_duration":0,"data":null,"wrap_info":{"token":"hvs.RANDOM","accessor":"RANDOM","ttl":60,"creation_time":"TIME","creation_path":"sys/wrapping/wrap"},"warnings":null,"auth":null,"mount_type":"system"}`},
 		{"an unknown token looked up", "POST", "/v1/auth/token/lookup", `{"token":"x"}`, nil, 403, `{"errors":["bad token"]}`},
 		{"a wrong login", "POST", "/v1/auth/approle/login", `{"role_id":"x","secret_id":"y"}`, nil, 400, `{"errors":["invalid role or secret ID"]}`},
 		{"an engine enabled with nulls", "POST", "/v1/sys/mounts/other", `{"type":"fake","description":null,"config":{"default_lease_ttl":null,"max_lease_ttl":"","force_no_cache":null},"mount_point":"other"}`, nil, 204, ""},
@@ -165,7 +190,7 @@ func TestSystemPathsHaveTheShapesThatClientsKnow(t *testing.T) {
 			`{"errors":["policy \"p\", line 1: path \"a\": unknown capability \"fly\": use create, read, update, patch, delete, list, sudo or deny"]}`},
 		{"init", "GET", "/v1/sys/init", "", nil, 200, `{"initialized":true}`},
 		{"leader", "GET", "/v1/sys/leader", "", nil, 200, `{"ha_enabled":false,"is_self":false,"leader_address":"","leader_cluster_address":"","performance_standby":false}`},
-		{"seal status", "GET", "/v1/sys/seal-status", "", nil, 200, `{"type":"none","initialized":true,"sealed":false,"t":0,"n":0,"progress":0,"nonce":"","version":"test","build_date":"","migration":false,"cluster_name":"securevault","cluster_id":"UUID","recovery_seal":false,"storage_type":"inmem"}`},
+		{"seal status", "GET", "/v1/sys/seal-status", "", nil, 200, `{"type":"shamir","initialized":true,"sealed":false,"t":1,"n":1,"progress":0,"nonce":"","version":"test","build_date":"","migration":false,"cluster_name":"securevault","cluster_id":"UUID","recovery_seal":false,"storage_type":"inmem"}`},
 		{"health", "GET", "/v1/sys/health?standbyok=true", "", nil, 200, `{"initialized":true,"sealed":false,"standby":false,"performance_standby":false,"replication_performance_mode":"disabled","replication_dr_mode":"disabled","server_time_utc":SECONDS,"version":"test","cluster_name":"securevault","cluster_id":"UUID"}`},
 		{"health without body", "HEAD", "/v1/sys/health", "", nil, 200, ""},
 		{"health with a status of one's own", "HEAD", "/v1/sys/health?activecode=299", "", nil, 299, ""},
@@ -232,6 +257,17 @@ func TestMountsAndPoliciesCanBeReadWithAndWithoutEnvelope(t *testing.T) {
 	}
 }
 
+func TestOverTheLimitOfARoleTheAnswerSaysWhatToDo(t *testing.T) {
+	c := start(t)
+	c.Engine.MaxLeases.Store(1)
+	c.send(t, "GET", "/v1/fake/creds/app", "")
+	got := c.send(t, "GET", "/v1/fake/creds/app", "")
+	const want = `{"errors":["role \"app\" has 1 of at most 1 leases: revoke some that are not needed, wait until they end, or raise max_leases_per_role"]}`
+	if got.status != http.StatusTooManyRequests || got.body != want {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
 func TestLimitsOfRequests(t *testing.T) {
 	c := start(t)
 	huge := `{"note":"` + strings.Repeat("x", 32<<20) + `"}`
@@ -242,7 +278,7 @@ func TestLimitsOfRequests(t *testing.T) {
 	if got := c.send(t, "PUT", "/v1/fake/notes/deep", deep); got.status != 400 {
 		t.Errorf("20,000 levels: %d", got.status)
 	}
-	server := api.NewServer(c, nil)
+	server := api.NewServer(c.Sealed, api.Limits{}, nil)
 	if server.ReadHeaderTimeout == 0 || server.ReadTimeout == 0 || server.WriteTimeout == 0 || server.IdleTimeout == 0 || server.MaxHeaderBytes == 0 {
 		t.Errorf("a limit is missing: %+v", server)
 	}

@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
+	"github.com/hashicorp/go-secure-stdlib/parseutil"
 	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/sdk/logical"
 )
@@ -25,6 +27,10 @@ func decode(r *http.Request) (*logical.Request, error) {
 		return nil, err
 	}
 	if err := refuseHeaders(r.Header); err != nil {
+		return nil, err
+	}
+	wrap, err := wrapInfo(r.Header)
+	if err != nil {
 		return nil, err
 	}
 	op, err := operation(r)
@@ -49,6 +55,7 @@ func decode(r *http.Request) (*logical.Request, error) {
 		Data:        data,
 		ClientToken: clientToken(r.Header),
 		Connection:  connection(r),
+		WrapInfo:    wrap,
 	}, nil
 }
 
@@ -85,15 +92,29 @@ func refuseHeaders(h http.Header) error {
 	if namespace := strings.Trim(h.Get("X-Vault-Namespace"), "/"); namespace != "" && namespace != "root" {
 		return badRequest("namespaces are not supported: leave X-Vault-Namespace (VAULT_NAMESPACE) empty")
 	}
-	if h.Get("X-Vault-Wrap-TTL") != "" {
-		return badRequest("response wrapping is not supported: leave X-Vault-Wrap-TTL (-wrap-ttl) out")
-	}
 	return nil
+}
+
+// wrapInfo reads for how long the client wants the answer wrapped, nil if it
+// does not.
+func wrapInfo(h http.Header) (*logical.RequestWrapInfo, error) {
+	asked := h.Get("X-Vault-Wrap-TTL")
+	if asked == "" {
+		return nil, nil
+	}
+	ttl, err := parseutil.ParseDurationSecond(asked)
+	if err != nil || ttl < 0 || ttl > 0 && ttl < time.Second {
+		return nil, badRequest("X-Vault-Wrap-TTL (-wrap-ttl): %q is not a duration of a second or more; write it like 60s, 5m or 300", asked)
+	}
+	return &logical.RequestWrapInfo{TTL: ttl}, nil
 }
 
 func operation(r *http.Request) (logical.Operation, error) {
 	switch r.Method {
 	case http.MethodGet:
+		if help, _ := strconv.ParseBool(r.URL.Query().Get("help")); help {
+			return logical.HelpOperation, nil
+		}
 		if list, _ := strconv.ParseBool(r.URL.Query().Get("list")); list {
 			return logical.ListOperation, nil
 		}

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
+	"github.com/hashicorp/vault/sdk/helper/wrapping"
 	"github.com/hashicorp/vault/sdk/logical"
 )
 
@@ -18,19 +20,39 @@ func writeResponse(w http.ResponseWriter, req *logical.Request, resp *logical.Re
 		writeRaw(w, status, resp.Data)
 		return
 	}
+	if req.Operation == logical.HelpOperation {
+		writeJSON(w, http.StatusOK, resp.Data)
+		return
+	}
 	envelope := logical.LogicalResponseToHTTPResponse(resp)
 	envelope.RequestID = req.ID
-	if readBare(req.Path) {
+	envelope.WrapInfo = wrapAnswer(resp.WrapInfo)
+	if readBare(req.Path) && envelope.WrapInfo == nil {
 		writeJSON(w, http.StatusOK, logical.HTTPSysInjector{Response: envelope})
 		return
 	}
 	writeJSON(w, http.StatusOK, envelope)
 }
 
+// wrapAnswer tells where a wrapped answer is, nil if it is not wrapped.
+func wrapAnswer(info *wrapping.ResponseWrapInfo) *logical.HTTPWrapInfo {
+	if info == nil {
+		return nil
+	}
+	return &logical.HTTPWrapInfo{
+		Token:           info.Token,
+		Accessor:        info.Accessor,
+		TTL:             int(info.TTL.Seconds()),
+		CreationTime:    info.CreationTime.UTC().Format(time.RFC3339Nano),
+		CreationPath:    info.CreationPath,
+		WrappedAccessor: info.WrappedAccessor,
+	}
+}
+
 // readBare reports whether older clients read the answer of a path without its
 // envelope; it then carries the data twice.
 func readBare(path string) bool {
-	for _, family := range []string{"sys/mounts", "sys/auth", "sys/policy", "sys/capabilities"} {
+	for _, family := range []string{"sys/mounts", "sys/auth", "sys/policy", "sys/capabilities", "sys/key-status"} {
 		if strings.HasPrefix(path, family) {
 			return true
 		}

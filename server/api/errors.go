@@ -3,13 +3,16 @@ package api
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/novatech/securevault/server/core/lease"
 	"github.com/novatech/securevault/server/core/mount"
+	"github.com/novatech/securevault/server/core/seal"
 	"github.com/novatech/securevault/server/core/token"
+	"github.com/novatech/securevault/server/core/wrap"
 )
 
 // failure maps what the core answered to the status of an error, or 0 when it
@@ -31,14 +34,28 @@ func statusOf(err error) int {
 	case errors.As(err, &coded):
 		return coded.Code()
 	case errors.Is(err, lease.ErrNotFound), errors.Is(err, lease.ErrNotRenewable),
-		errors.Is(err, mount.ErrInvalid), errors.Is(err, mount.ErrNotFound):
+		errors.Is(err, mount.ErrInvalid), errors.Is(err, mount.ErrNotFound),
+		errors.Is(err, wrap.ErrInvalid),
+		errors.Is(err, seal.ErrInvalid), errors.Is(err, seal.ErrNotInitialized):
 		return http.StatusBadRequest
 	case errors.Is(err, token.ErrInvalid):
 		return http.StatusForbidden
+	case errors.Is(err, seal.ErrSealed):
+		return http.StatusServiceUnavailable
+	case errors.As(err, new(*lease.LimitError)):
+		return http.StatusTooManyRequests
 	case errors.Is(err, context.DeadlineExceeded):
 		return http.StatusGatewayTimeout
 	}
 	return 0
+}
+
+// addHeaders adds the headers that an error comes with, if it does.
+func addHeaders(w http.ResponseWriter, err error) {
+	var telling interface{ Header() http.Header }
+	if errors.As(err, &telling) {
+		maps.Copy(w.Header(), telling.Header())
+	}
 }
 
 // writeError answers with an error that has not met the core.

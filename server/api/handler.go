@@ -9,26 +9,13 @@ package api
 import (
 	"context"
 	"log"
+	"maps"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/novatech/securevault/server/core"
-)
-
-const (
-	// maxBody bounds the body of a request, in bytes.
-	maxBody = 32 << 20
-	// maxHeader bounds the headers of a request, in bytes.
-	maxHeader = 64 << 10
-
-	headerTimeout = 10 * time.Second
-	readTimeout   = 30 * time.Second
-	// writeTimeout must leave the core the time that it gives an engine.
-	writeTimeout = 2 * time.Minute
-	idleTimeout  = 5 * time.Minute
 )
 
 // Core answers requests.
@@ -37,30 +24,36 @@ type Core interface {
 	Handle(ctx context.Context, req *logical.Request) (*logical.Response, error)
 	// Status describes the server to everybody.
 	Status() core.Status
+	// AllowOrigin reports whether web pages of origin may use the API, and
+	// which headers they may send.
+	AllowOrigin(origin string) (headers []string, ok bool)
+	Guard
 }
 
-// NewServer returns an HTTP server for c with every limit set; errorLog takes
+// NewServer returns an HTTP server for c within the limits; errorLog takes
 // what net/http has to say.
-func NewServer(c Core, errorLog *log.Logger) *http.Server {
+func NewServer(c Core, l Limits, errorLog *log.Logger) *http.Server {
+	l = l.withDefaults()
 	return &http.Server{
-		Handler:           Handler(c),
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
+		Handler:           l.enforce(allowOrigins(Handler(c), c)),
+		ReadHeaderTimeout: l.HeaderTimeout,
+		ReadTimeout:       l.ReadTimeout,
+		WriteTimeout:      l.WriteTimeout,
+		IdleTimeout:       l.IdleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          errorLog,
 	}
 }
 
-// Handler returns what serves the HTTP API of c.
+// Handler returns what serves the HTTP API of c, without limits.
 func Handler(c Core) http.Handler {
 	public := statusHandlers(c)
+	maps.Copy(public, guardHandlers(c))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		path := strings.TrimPrefix(r.URL.Path, prefix)
-		if handle, ok := public[r.Method+" "+path]; ok && path != r.URL.Path {
+		if handle, ok := public[canonical(r.Method)+" "+path]; ok && path != r.URL.Path {
 			handle(w, r)
 			return
 		}
@@ -68,9 +61,16 @@ func Handler(c Core) http.Handler {
 	})
 }
 
+// canonical makes POST what it is here, PUT.
+func canonical(method string) string {
+	if method == http.MethodPost {
+		return http.MethodPut
+	}
+	return method
+}
+
 // serve answers one request.
 func serve(w http.ResponseWriter, r *http.Request, c Core) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	req, err := decode(r)
 	if err != nil {
 		writeError(w, err)
@@ -78,6 +78,7 @@ func serve(w http.ResponseWriter, r *http.Request, c Core) {
 	}
 	resp, err := c.Handle(r.Context(), req)
 	if status, err := failure(req, resp, err); status != 0 {
+		addHeaders(w, err)
 		writeErrors(w, status, err)
 		return
 	}

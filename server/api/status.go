@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/novatech/securevault/server/core"
 )
 
 // clusterName is the name that clients show; a server has no other.
@@ -63,15 +65,22 @@ func statusHandlers(c Core) map[string]http.HandlerFunc {
 		"GET sys/init": flat(func() any {
 			return map[string]bool{"initialized": c.Status().Initialized}
 		}),
-		"GET sys/leader": flat(func() any { return leader{} }),
-		"GET sys/seal-status": flat(func() any {
-			s := c.Status()
-			return sealStatus{
-				Type: "none", Initialized: s.Initialized, Sealed: s.Sealed, Version: s.Version,
-				ClusterName: clusterName, ClusterID: s.ClusterID, StorageType: s.StoreType,
-			}
-		}),
+		"GET sys/leader":      flat(func() any { return leader{} }),
+		"GET sys/seal-status": flat(func() any { return newSealStatus(c.Status()) }),
 	}
+}
+
+// newSealStatus describes the seal. A sealed server does not tell its cluster.
+func newSealStatus(s core.Status) sealStatus {
+	status := sealStatus{
+		Type: s.Seal.Type, Initialized: s.Initialized, Sealed: s.Sealed,
+		T: s.Seal.Threshold, N: s.Seal.Shares, Progress: s.Seal.Progress, Nonce: s.Seal.Nonce,
+		Version: s.Version, RecoverySeal: s.Seal.Recovery, StorageType: s.StoreType,
+	}
+	if !s.Sealed {
+		status.ClusterName, status.ClusterID = clusterName, s.ClusterID
+	}
+	return status
 }
 
 // serveHealth answers with a status that load balancers understand; a client

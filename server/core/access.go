@@ -27,10 +27,13 @@ type call struct {
 	caller  *token.Token // nil on a path that needs none
 	acl     *policy.ACL  // nil likewise
 	leaseID string       // of the credential that the request has brought about
+	tokenID string       // key of the token that the request has brought about
+
+	recorded bool // whether the audit devices know of the request
 }
 
 // admit finds the mount of a request and the token that sent it. A path that
-// needs no token ignores the one it is given.
+// needs no token ignores the one it is given. The call is never nil.
 func (c *Core) admit(ctx context.Context, req *logical.Request) (*call, error) {
 	m, path, found := c.mounts.Route(req.Path)
 	if found && m.Open(path) {
@@ -38,15 +41,15 @@ func (c *Core) admit(ctx context.Context, req *logical.Request) (*call, error) {
 	}
 	caller, err := c.tokens.Use(ctx, req.ClientToken)
 	if errors.Is(err, token.ErrInvalid) {
-		return nil, logical.ErrPermissionDenied
+		return &call{}, logical.ErrPermissionDenied
 	}
 	if err != nil {
-		return nil, err
+		return &call{}, err
 	}
+	cl := &call{mount: m, path: path, caller: caller, acl: c.policies.ACL(caller.Policies, policy.Identity(caller.Alias))}
 	if len(caller.BoundCIDRs) > 0 && !cidrutil.RemoteAddrIsOk(endpoint.RemoteAddr(req), caller.BoundCIDRs) {
-		return nil, logical.ErrPermissionDenied
+		return cl, logical.ErrPermissionDenied
 	}
-	cl := &call{mount: m, path: path, caller: caller, acl: c.policies.ACL(caller.Policies)}
 	if !found && cl.acl.Capabilities(req.Path).Has(policy.For(req.Operation)) {
 		return cl, logical.CodedError(http.StatusNotFound,
 			fmt.Sprintf("no handler for route %q: no engine is mounted there; see secrets list", req.Path))
@@ -67,7 +70,7 @@ func (cl *call) authorize(req *logical.Request) error {
 	if cl.mount.NeedsSudo(cl.path) {
 		want |= policy.Sudo
 	}
-	if !cl.acl.Capabilities(req.Path).Has(want) {
+	if !cl.acl.Allows(policy.Ask{Path: req.Path, Want: want, Data: req.Data, WrapTTL: wrapTTL(req)}) {
 		return logical.ErrPermissionDenied
 	}
 	return nil
@@ -84,8 +87,8 @@ func (cl *call) mayWrite(req *logical.Request) bool {
 }
 
 // Sudo implements token.Authority.
-func (c *Core) Sudo(policies []string, path string) bool {
-	return c.policies.ACL(policies).Capabilities(path).Has(policy.Sudo)
+func (c *Core) Sudo(t *token.Token, path string) bool {
+	return c.policies.ACL(t.Policies, policy.Identity(t.Alias)).Capabilities(path).Has(policy.Sudo)
 }
 
 func isVisibleMounts(path string) bool {

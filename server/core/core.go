@@ -1,13 +1,15 @@
 // Package core is the one path that every request takes: token, policy, mount,
 // engine, lease, answer.
 //
-// Handle (handle.go) is that path; access.go decides who may do what;
-// issue.go takes charge of what engines and auth methods give out; life.go
-// prolongs and ends it. The state lives in the managers below core: token,
-// policy, mount, lease. They do not know each other; Core wires them here.
+// Handle (handle.go) is that path; access.go decides who may do what; intend.go
+// and issue.go take charge of what engines and auth methods give out, before and
+// after it is made; wrapup.go wraps answers; life.go prolongs and ends what was
+// given out. The state lives in the managers below core: token, policy, mount,
+// lease, wrap. Core wires them here.
 //
 // A Core is made by New, reads its state in Open, works in time (expiry,
-// periodic work of engines) while Run runs, and is shut by Close.
+// periodic work of engines) while Run runs, and is shut by Close. A Server
+// (server.go) has one as long as its seal is open.
 package core
 
 import (
@@ -20,12 +22,19 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/novatech/securevault/server/core/alert"
+	"github.com/novatech/securevault/server/core/audit"
 	"github.com/novatech/securevault/server/core/expiry"
 	"github.com/novatech/securevault/server/core/lease"
+	"github.com/novatech/securevault/server/core/lockout"
+	"github.com/novatech/securevault/server/core/metric"
 	"github.com/novatech/securevault/server/core/mount"
 	"github.com/novatech/securevault/server/core/policy"
+	"github.com/novatech/securevault/server/core/quota"
+	"github.com/novatech/securevault/server/core/seal"
 	"github.com/novatech/securevault/server/core/system"
 	"github.com/novatech/securevault/server/core/token"
+	"github.com/novatech/securevault/server/core/wrap"
 	"github.com/novatech/securevault/server/store"
 )
 
@@ -41,9 +50,25 @@ type Config struct {
 	Methods   map[string]logical.Factory // type → auth method
 	Logger    hclog.Logger
 	Version   string
+	Seal      system.Seal // set by NewServer
 
 	DefaultLeaseTTL time.Duration // 0: 768h
 	MaxLeaseTTL     time.Duration // 0: 768h
+
+	// EngineTTLs are the default and the longest lifetime of leases of engines
+	// of that type, 0 for the server's; nil is the server's for all.
+	EngineTTLs func(engineType string) (byDefault, most time.Duration)
+
+	// MaxLeases is how many leases a role of an engine of that type may have at
+	// a time, 0 for any number; nil is no limit for any.
+	MaxLeases func(engineType string) int
+
+	Metrics *metric.Registry // nil: nothing is counted
+	Alerts  *alert.Watch     // nil: there are none
+
+	Databases []string // types of databases that the engines know, for the catalog
+
+	Lockout lockout.Settings // of users who guess, where their mount says nothing
 }
 
 // Core is a server without its listener. Its methods are safe for concurrent
@@ -57,6 +82,11 @@ type Core struct {
 	tokens    *token.Store
 	leases    *lease.Manager
 	passwords *system.Passwords
+	wraps     *wrap.Store
+	cors      *system.CORS
+	audit     *audit.Broker
+	quotas    *quota.Keeper
+	lockout   *lockout.Guard
 	clusterID string // set by Open
 }
 
@@ -74,11 +104,17 @@ func New(config Config) *Core {
 		queue:     expiry.New(),
 		policies:  policy.NewStore(store.View(config.Store, "core/policy/")),
 		passwords: system.NewPasswords(store.View(config.Store, "core/password/")),
+		cors:      system.NewCORS(store.View(config.Store, "core/config/")),
+		quotas:    quota.New(store.View(config.Store, "core/quota/")),
+		audit:     audit.New(store.View(config.Store, "core/audit/"), config.Logger.Named("audit")),
+		lockout:   lockout.New(),
 	}
 	c.leases = lease.New(lease.Config{
 		Storage: store.View(config.Store, "core/lease/"),
 		Queue:   c.queue,
 		Engine:  engines{c},
+		Limit:   c.maxLeases,
+		Events:  tally{c},
 		Logger:  config.Logger.Named("lease"),
 	})
 	c.tokens = token.New(token.Config{
@@ -87,6 +123,7 @@ func New(config Config) *Core {
 		Leases:  c.leases,
 		Logger:  config.Logger.Named("token"),
 	})
+	c.wraps = wrap.NewStore(c.tokens, policy.WrappingName)
 	c.mounts = mount.NewTable(mount.Settings{
 		Store:   config.Store,
 		Engines: config.Engines,
@@ -96,6 +133,7 @@ func New(config Config) *Core {
 		Server: mount.Server{
 			DefaultLeaseTTL:  config.DefaultLeaseTTL,
 			MaxLeaseTTL:      config.MaxLeaseTTL,
+			EngineTTLs:       config.EngineTTLs,
 			Version:          config.Version,
 			GeneratePassword: c.passwords.Generate,
 		},
@@ -111,21 +149,30 @@ func (c *Core) Open(ctx context.Context) error {
 	if err := c.policies.Restore(ctx); err != nil {
 		return fmt.Errorf("opening policies: %w", err)
 	}
+	if err := c.audit.Restore(ctx); err != nil {
+		return fmt.Errorf("opening audit devices: %w", err)
+	}
+	if err := c.quotas.Restore(ctx); err != nil {
+		return fmt.Errorf("opening quotas: %w", err)
+	}
+	if err := c.cors.Restore(ctx); err != nil {
+		return fmt.Errorf("opening the CORS settings: %w", err)
+	}
 	if err := c.openMounts(ctx); err != nil {
 		return fmt.Errorf("opening mounts: %w", err)
 	}
 	if err := c.tokens.Restore(ctx); err != nil {
 		return fmt.Errorf("opening tokens: %w", err)
 	}
-	if err := c.leases.Restore(ctx); err != nil {
-		return fmt.Errorf("opening leases: %w", err)
-	}
-	return c.revokeOwnerless(ctx)
+	c.config.Metrics.SetGauges(c.gauges)
+	return nil
 }
 
 func (c *Core) openMounts(ctx context.Context) error {
 	managers := system.Managers{
 		Mounts: c.mounts, Policies: c.policies, Tokens: c.tokens, Leases: c.leases, Passwords: c.passwords,
+		Lockout: c.lockout, CORS: c.cors, Audit: c.audit, Metrics: c.config.Metrics, Alerts: c.config.Alerts,
+		Quotas: c.quotas, Databases: c.config.Databases, Wraps: c.wraps, Seal: c.config.Seal,
 	}
 	sys := mount.Entry{Path: "sys/", Type: "system", Description: "system paths"}
 	if err := c.mounts.Attach(ctx, sys, system.Factory(managers)); err != nil {
@@ -159,36 +206,49 @@ func (c *Core) identify(ctx context.Context) error {
 	return nil
 }
 
-// revokeOwnerless ends leases whose token is gone, which a crash in the middle
-// of a token's revocation leaves.
-func (c *Core) revokeOwnerless(ctx context.Context) error {
-	for _, owner := range c.leases.Owners() {
-		if _, err := c.tokens.ByKey(owner); err == nil {
-			continue
-		}
-		if err := c.leases.RevokeToken(ctx, owner, false); err != nil {
-			return err
-		}
+// restoreLeases reads the leases, while the server already serves.
+func (c *Core) restoreLeases(ctx context.Context) error {
+	if err := c.leases.Restore(ctx); err != nil {
+		return fmt.Errorf("restoring leases: %w", err)
 	}
-	return nil
+	return c.leases.RevokeOwnerless(ctx, c.tokens.Alive)
 }
 
-// Run keeps time until ctx ends: it expires leases and tokens and runs the
-// periodic work of engines.
+// maxLeases implements lease.Limit.
+func (c *Core) maxLeases(in lease.Group) int {
+	m, ok := c.mounts.ByUUID(in.Mount)
+	if !ok || c.config.MaxLeases == nil {
+		return 0
+	}
+	return c.config.MaxLeases(m.Entry().Type)
+}
+
+// Run keeps time until ctx ends: it restores and expires leases, expires tokens
+// and runs the periodic work of engines.
 func (c *Core) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.restoreLeases(ctx) })
 	group.Go(func() error { return c.queue.Run(ctx) })
 	group.Go(func() error { return c.mounts.Run(ctx) })
 	return group.Wait()
 }
 
 // Close lets the engines release what they hold.
-func (c *Core) Close(ctx context.Context) { c.mounts.Close(ctx) }
+func (c *Core) Close(ctx context.Context) {
+	c.config.Metrics.SetGauges(nil)
+	c.mounts.Close(ctx)
+	if err := c.audit.Close(); err != nil {
+		c.logger.Warn("closing audit devices", "error", err)
+	}
+}
+
+// ReopenAudit makes the audit devices begin anew, as after log rotation.
+func (c *Core) ReopenAudit() error { return c.audit.Reopen() }
 
 // RevokeEverything ends every lease, in parallel, and returns how many are
 // left when ctx ends. It is for servers whose memory of them is about to go.
 func (c *Core) RevokeEverything(ctx context.Context) (left int, err error) {
-	err = c.leases.RevokePrefix(ctx, "")
+	err = c.leases.RevokePrefix(ctx, "", true)
 	return c.leases.Count(), err
 }
 
@@ -213,6 +273,7 @@ type Status struct {
 	Version     string
 	ClusterID   string
 	StoreType   string
+	Seal        seal.Status // set by Server
 }
 
 // Status describes the server.
@@ -220,11 +281,15 @@ func (c *Core) Status() Status {
 	return Status{Initialized: true, Version: c.config.Version, ClusterID: c.clusterID, StoreType: c.config.StoreType}
 }
 
+// AllowOrigin reports whether web pages of origin may use the API, and which
+// headers they may send.
+func (c *Core) AllowOrigin(origin string) (headers []string, ok bool) { return c.cors.Allow(origin) }
+
 // drain ends what a mount has given out: leases, and the tokens of an auth
 // method.
 func (c *Core) drain(ctx context.Context, m *mount.Mount) error {
 	path := m.Entry().Path
-	if err := c.leases.RevokePrefix(ctx, path); err != nil {
+	if err := c.leases.RevokePrefix(ctx, path, true); err != nil {
 		return fmt.Errorf("%w; to give up what cannot be revoked: lease revoke -force -prefix %s", err, path)
 	}
 	if m.Entry().IsAuth() {

@@ -61,6 +61,15 @@ func (e engines) Renew(ctx context.Context, l *lease.Lease, increment time.Durat
 	if err != nil { // at the very end of its maximum: what is left, no more
 		ttl = l.TTL()
 	}
+	most := m.System().MaxLeaseTTL()
+	if s := resp.Secret.MaxTTL; s > 0 {
+		most = min(most, s)
+	}
+	// The SDK counts in whole seconds, and may give nearly one too many.
+	ttl = min(ttl, max(time.Until(l.IssueTime.Add(most)), 0))
+	if !l.Until.IsZero() {
+		ttl = min(ttl, time.Until(l.Until))
+	}
 	resp.Secret.TTL = ttl
 	resp.Warnings = append(resp.Warnings, warnings...)
 	return resp, nil
@@ -87,7 +96,7 @@ func engineError(resp *logical.Response, err error) error {
 
 // RenewToken implements token.Authority: the auth method that made the token
 // is asked, where there is one.
-func (c *Core) RenewToken(ctx context.Context, t *token.Token, increment time.Duration) (*token.Token, []string, error) {
+func (c *Core) RenewToken(ctx context.Context, from *logical.Connection, t *token.Token, increment time.Duration) (*token.Token, []string, error) {
 	if !t.Renewable {
 		return nil, nil, lease.ErrNotRenewable
 	}
@@ -99,6 +108,7 @@ func (c *Core) RenewToken(ctx context.Context, t *token.Token, increment time.Du
 	auth.Increment, auth.TTL = increment, t.TTL
 	if !m.BuiltIn() {
 		req := logical.RenewAuthRequest(path, auth, nil)
+		req.Connection = from
 		req.Storage, req.MountPoint, req.MountType = m.Storage, m.Entry().Path, m.Entry().Type
 		resp, err := m.Backend.HandleRequest(ctx, req)
 		if err := engineError(resp, err); err != nil {

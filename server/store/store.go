@@ -5,7 +5,8 @@
 // part of a Store under its own prefix, in the form the plugin SDK wants.
 // GetJSON and PutJSON are the one way records are encoded.
 //
-// Implementations live in folders of their own: inmem is the one of -dev.
+// Implementations live in folders of their own: inmem is the one of -dev, file
+// that of a single server. Each passes the contract in storetest.
 package store
 
 import (
@@ -19,6 +20,10 @@ import (
 )
 
 // Store keeps values by key. Methods are safe for concurrent use.
+//
+// There is no write of several keys at once: every record of the server stands
+// by itself, so that a crash between two writes leaves nothing half done, and
+// a durable store lets concurrent writers share an fsync anyway.
 //
 // The caller owns the slices it hands in and gets back.
 type Store interface {

@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"errors"
-	"slices"
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -26,59 +25,6 @@ func TestViewsDoNotSeeEachOther(t *testing.T) {
 	}
 	if _, err := two.Get(t.Context(), "../one/k"); !errors.Is(err, logical.ErrRelativePath) {
 		t.Fatalf("leaving the view gives %v; want %v", err, logical.ErrRelativePath)
-	}
-}
-
-func TestListShowsOneLevel(t *testing.T) {
-	s := inmem.New()
-	for _, key := range []string{"a", "b/c", "b/d/e", "b/d/f", "bc"} {
-		if err := s.Put(t.Context(), key, []byte("x")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cases := map[string][]string{
-		"":       {"a", "b/", "bc"},
-		"b":      {"/", "c"},
-		"b/":     {"c", "d/"},
-		"b/d/":   {"e", "f"},
-		"none/":  nil,
-		"a/deep": nil,
-	}
-	for prefix, want := range cases {
-		got, err := s.List(t.Context(), prefix)
-		if err != nil || !slices.Equal(got, want) {
-			t.Errorf("List(%q) = %q, %v; want %q", prefix, got, err, want)
-		}
-	}
-}
-
-func TestDeletingTheLastKeyRemovesItsFolders(t *testing.T) {
-	s := inmem.New()
-	if err := s.Put(t.Context(), "a/b/c", nil); err != nil {
-		t.Fatal(err)
-	}
-	if value, _ := s.Get(t.Context(), "a/b/c"); value == nil {
-		t.Fatal("an empty value reads as absent")
-	}
-	if err := s.Delete(t.Context(), "a/b/c"); err != nil {
-		t.Fatal(err)
-	}
-	if keys, _ := s.List(t.Context(), ""); len(keys) != 0 {
-		t.Fatalf("folders left behind: %q", keys)
-	}
-}
-
-func TestCallersOwnTheirBytes(t *testing.T) {
-	s := inmem.New()
-	value := []byte("one")
-	if err := s.Put(t.Context(), "k", value); err != nil {
-		t.Fatal(err)
-	}
-	value[0] = 'X'
-	got, _ := s.Get(t.Context(), "k")
-	got[1] = 'Y'
-	if again, _ := s.Get(t.Context(), "k"); string(again) != "one" {
-		t.Fatalf("stored value became %q", again)
 	}
 }
 

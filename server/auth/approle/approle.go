@@ -1,9 +1,10 @@
 // Package approle is the auth method for machines: a role id says who, a secret
 // id proves it.
 //
-// roles.go keeps the roles, secretids.go the secret ids, login.go trades both
-// for a token. Secret ids exist only in their owners' hands: storage holds them
-// under a keyed hash with a salt of the mount.
+// roles.go keeps the roles, properties.go changes their fields one by one,
+// secretids.go keeps the secret ids, login.go trades both for a token. Secret
+// ids exist only in their owners' hands: storage holds them under a keyed hash
+// with a salt of the mount.
 package approle
 
 import (
@@ -38,7 +39,7 @@ func Factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend,
 		Help:         "Logs machines in with a role id and a secret id.",
 		BackendType:  logical.TypeCredential,
 		PathsSpecial: &logical.Paths{Unauthenticated: []string{"login"}},
-		Paths:        slices.Concat(b.rolePaths(), b.secretIDPaths(), b.loginPaths()),
+		Paths:        slices.Concat(b.rolePaths(), b.secretIDPaths(), b.tidyPaths(), b.loginPaths()),
 		AuthRenew:    b.renew,
 		PeriodicFunc: b.tidy,
 	}

@@ -1,6 +1,7 @@
 package approle_test
 
 import (
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -10,7 +11,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
-	"github.com/novatech/securevault/server/auth"
+	"github.com/novatech/securevault/server/auth/approle"
 	"github.com/novatech/securevault/server/core/coretest"
 )
 
@@ -28,7 +29,7 @@ type web struct {
 
 func start(t *testing.T, role map[string]any) web {
 	t.Helper()
-	s := coretest.Start(t, auth.All())
+	s := coretest.Start(t, map[string]logical.Factory{"approle": approle.Factory})
 	s.Must(t, coretest.Root, update, "sys/policy/all", map[string]any{
 		"policy": `path "*" { capabilities = ["create", "read", "update", "delete", "list"] }`,
 	})
@@ -47,10 +48,10 @@ func (w web) login(t *testing.T, roleID, secretID any) (*logical.Auth, string) {
 	t.Helper()
 	resp, err := w.Do(t, "", update, "auth/approle/login", map[string]any{"role_id": roleID, "secret_id": secretID})
 	switch {
-	case err != nil:
-		return nil, err.Error()
 	case resp.IsError():
 		return nil, resp.Error().Error()
+	case err != nil:
+		return nil, err.Error()
 	}
 	return resp.Auth, ""
 }
@@ -184,7 +185,7 @@ func TestRolesThatMakeNoSense(t *testing.T) {
 		"no proof at all":        {"bind_secret_id": false},
 		"a CIDR that is none":    {"secret_id_bound_cidrs": "here"},
 		"ttl above max":          {"token_ttl": "2h", "token_max_ttl": "1h"},
-		"batch tokens":           {"token_type": "batch"},
+		"a token of no type":     {"token_type": "strange"},
 		"another role's role id": {"role_id": w.roleID},
 	} {
 		resp, err := w.Do(t, coretest.Root, update, "auth/approle/role/new", role)
@@ -229,4 +230,63 @@ func TestDisablingTheMethodEndsItsTokens(t *testing.T) {
 	if _, err := w.Do(t, got.ClientToken, read, "auth/token/lookup-self", nil); err == nil || w.Engine.Live() != 0 {
 		t.Fatalf("the token lives on: %v, %d credentials", err, w.Engine.Live())
 	}
+}
+
+func TestAFieldOfARoleIsReadChangedAndResetByItself(t *testing.T) {
+	w := start(t, map[string]any{"token_policies": "app", "secret_id_num_uses": 3, "local_secret_ids": true})
+	base := "auth/approle/role/web/"
+	for _, c := range []struct {
+		property, field string
+		send, want      any
+		reset           any
+	}{
+		{"policies", "policies", "db,app", []string{"db", "app"}, []string{}},
+		{"token-ttl", "token_ttl", "5m", int64(300), int64(0)},
+		{"period", "period", 90, int64(90), int64(0)},
+		{"secret-id-num-uses", "secret_id_num_uses", 7, 7, 0},
+		{"secret-id-ttl", "secret_id_ttl", "1h", int64(3600), int64(0)},
+		{"secret-id-bound-cidrs", "secret_id_bound_cidrs", "127.0.0.0/8", []string{"127.0.0.0/8"}, []string{}},
+		{"bind-secret-id", "bind_secret_id", "true", true, true},
+	} {
+		w.Must(t, coretest.Root, update, base+c.property, map[string]any{c.field: c.send, "role_id": "smuggled"})
+		if got := w.Must(t, coretest.Root, read, base+c.property, nil).Data[c.field]; !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %#v; want %#v", c.property, got, c.want)
+		}
+		w.Must(t, coretest.Root, logical.DeleteOperation, base+c.property, nil)
+		if got := w.Must(t, coretest.Root, read, base+c.property, nil).Data[c.field]; !reflect.DeepEqual(got, c.reset) {
+			t.Errorf("%s after its reset: %#v; want %#v", c.property, got, c.reset)
+		}
+	}
+	if id := w.Must(t, coretest.Root, read, base+"role-id", nil).Data["role_id"]; id != w.roleID {
+		t.Errorf("another field was changed along: role id %q", id)
+	}
+}
+
+func TestGuessingLocksARoleOutForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, nil)
+		secret := w.secretID(t, nil)["secret_id"]
+		for range 5 {
+			w.login(t, w.roleID, "guess")
+		}
+		if _, refusal := w.login(t, w.roleID, secret); refusal != "permission denied" {
+			t.Fatalf("after five guesses: %q", refusal)
+		}
+		time.Sleep(15 * time.Minute)
+		if _, refusal := w.login(t, w.roleID, secret); refusal != "" {
+			t.Fatalf("after the lock: %q", refusal)
+		}
+	})
+}
+
+func TestTidyingRemovesTheExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, map[string]any{"secret_id_ttl": "10s"})
+		w.secretID(t, nil)
+		time.Sleep(10 * time.Second)
+		w.Must(t, coretest.Root, update, "auth/approle/tidy/secret-id", nil)
+		if left := w.Must(t, coretest.Root, list, "auth/approle/role/web/secret-id/", nil); len(left.Data) != 0 {
+			t.Fatalf("accessors left: %v", left.Data)
+		}
+	})
 }

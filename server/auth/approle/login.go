@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/cidrutil"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"github.com/novatech/securevault/server/auth/grant"
 	"github.com/novatech/securevault/server/core/endpoint"
 	"github.com/novatech/securevault/server/store"
 )
@@ -26,9 +27,14 @@ func (b *backend) loginPaths() []*framework.Path {
 			"role_id":   endpoint.Text("Id of the role."),
 			"secret_id": endpoint.Text("A secret id of the role."),
 		}, endpoint.Operations{
-			logical.UpdateOperation: b.login,
+			logical.UpdateOperation:         b.login,
+			logical.AliasLookaheadOperation: b.name,
 		}),
 	}
+}
+
+func (b *backend) name(_ context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	return grant.Name(d.Get("role_id").(string))
 }
 
 func (b *backend) login(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
@@ -53,26 +59,24 @@ func (b *backend) login(ctx context.Context, req *logical.Request, d *framework.
 	if err != nil {
 		return nil, err
 	}
-	if !cidrutil.RemoteAddrIsOk(endpoint.RemoteAddr(req), cidrs) {
-		return nil, logical.ErrPermissionDenied
-	}
 	auth := &logical.Auth{
 		InternalData: map[string]any{"role_name": r.Name},
 		Metadata:     map[string]string{"role_name": r.Name},
+		Alias:        &logical.Alias{Name: r.RoleID},
 	}
 	if used != nil {
 		maps.Copy(auth.Metadata, used.Metadata)
 		auth.Metadata["role_name"] = r.Name
 	}
-	r.PopulateTokenAuth(auth)
-	auth.BoundCIDRs = cidrs
-	return &logical.Response{Auth: auth}, nil
+	granted := r.TokenParams
+	granted.TokenBoundCIDRs = cidrs
+	return grant.Login(req, &granted, auth)
 }
 
 // refuse makes the refusals of a login a client's error.
 func refuse(err error) (*logical.Response, error) {
 	if errors.Is(err, errRefused) {
-		return logical.ErrorResponse(errRefused.Error()), nil
+		return grant.Refuse(errRefused.Error())
 	}
 	return nil, err
 }

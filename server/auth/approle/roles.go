@@ -36,6 +36,7 @@ func (b *backend) rolePaths() []*framework.Path {
 		"secret_id_bound_cidrs": {Type: framework.TypeCommaStringSlice, Description: "Addresses from which secret ids are good."},
 		"secret_id_num_uses":    {Type: framework.TypeInt, Description: "Logins that a secret id is good for; 0 without limit."},
 		"secret_id_ttl":         {Type: framework.TypeDurationSecond, Description: "Lifetime of secret ids; 0 without end."},
+		"local_secret_ids":      endpoint.Flag("Kept for clients that send it: there is but one cluster."),
 		"policies":              {Type: framework.TypeCommaStringSlice, Description: tokenutil.DeprecationText("token_policies")},
 		"period":                {Type: framework.TypeDurationSecond, Description: tokenutil.DeprecationText("token_period")},
 	}
@@ -48,7 +49,7 @@ func (b *backend) rolePaths() []*framework.Path {
 			logical.DeleteOperation: b.deleteRole,
 		})
 	whole.ExistenceCheck = b.roleExists
-	return []*framework.Path{
+	paths := []*framework.Path{
 		endpoint.New("role/?", "Lists the roles.", nil, endpoint.Operations{
 			logical.ListOperation: b.listRoles,
 		}),
@@ -60,6 +61,7 @@ func (b *backend) rolePaths() []*framework.Path {
 				logical.UpdateOperation: b.writeRoleID,
 			}),
 	}
+	return append(paths, b.propertyPaths(fields)...)
 }
 
 func roleKey(name string) string { return "role/" + name }
@@ -169,8 +171,6 @@ func (r *role) apply(req *logical.Request, d *framework.FieldData) error {
 
 func (r *role) validate() error {
 	switch {
-	case r.TokenType == logical.TokenTypeBatch:
-		return errors.New("token_type: batch tokens are not supported; use service")
 	case r.SecretIDNumUses < 0:
 		return errors.New("secret_id_num_uses must not be negative; use 0 for no limit")
 	case !r.BindSecretID && len(r.SecretIDCIDRs) == 0 && len(r.TokenBoundCIDRs) == 0:

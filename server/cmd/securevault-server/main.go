@@ -1,9 +1,9 @@
 // Command securevault-server issues credentials over the Vault HTTP API.
 //
-// It does one thing in this folder: it reads its flags, puts a store, engines,
-// auth methods and a listener around a core, and takes them down in order when
-// a signal comes. See options.go for the flags and serve.go for the life of a
-// server.
+// It does one thing in this folder: it reads its flags and its configuration,
+// puts a store, a seal, engines, auth methods and listeners around a core, and
+// takes them down in order when a signal comes. See options.go for the flags,
+// compose.go for the parts and serve.go for the life of a server.
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 const (
 	exitOK     = 0
 	exitFailed = 1 // the server could not start, or not end cleanly
-	exitUsage  = 2 // the flags make no sense
+	exitUsage  = 2 // the flags or the configuration make no sense
 )
 
 // version is set by the linker.
@@ -35,6 +35,9 @@ func main() {
 
 // run is main with its surroundings given.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "validate" {
+		return validate(args[1:], stdout, stderr)
+	}
 	o, err := parseOptions(args, getenv, stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -46,7 +49,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		fmt.Fprintf(stdout, "securevault-server %s\n", version)
 		return exitOK
 	}
-	if err := serveDev(ctx, o, stdout, newLogger(o, stderr)); err != nil {
+	f, err := o.configuration()
+	if err != nil {
+		reportProblems(stderr, err)
+		return exitUsage
+	}
+	if err := serve(ctx, o, f, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "securevault-server: %v\n", err)
 		return exitFailed
 	}

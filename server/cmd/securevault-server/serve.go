@@ -5,18 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/novatech/securevault/server/api"
-	"github.com/novatech/securevault/server/auth"
+	"github.com/novatech/securevault/server/config"
 	"github.com/novatech/securevault/server/core"
-	"github.com/novatech/securevault/server/engines"
-	"github.com/novatech/securevault/server/store/inmem"
+	"github.com/novatech/securevault/server/core/alert"
+	"github.com/novatech/securevault/server/core/metric"
 )
 
 const (
@@ -26,68 +29,177 @@ const (
 	revokeTimeout = 10 * time.Second
 )
 
-// serveDev runs a server in memory until ctx ends.
-func serveDev(ctx context.Context, o options, stdout io.Writer, logger hclog.Logger) error {
-	listener, err := net.Listen("tcp", o.address)
-	if err != nil {
-		return fmt.Errorf("listening on %s: %w; choose another with -dev-listen-address", o.address, err)
+// process is a running server and what it stands on.
+type process struct {
+	file      *config.File
+	logger    hclog.Logger
+	log       *logFile // nil: standard error
+	metrics   *metric.Registry
+	alerts    *alert.Watch
+	server    *core.Server
+	entrances []entrance
+	https     []*http.Server // one for each entrance
+}
+
+// serve runs a server until ctx ends.
+func serve(ctx context.Context, o options, f *config.File, stdout, stderr io.Writer) error {
+	p := &process{file: f}
+	if f.LogFile != "" {
+		var err error
+		if p.log, err = openLog(f.LogFile); err != nil {
+			return err
+		}
+		stderr = p.log
 	}
-	defer func() { _ = listener.Close() }()
-	c := core.New(core.Config{
-		Store: inmem.New(), StoreType: "inmem", Engines: engines.All(), Methods: auth.All(),
-		Logger: logger, Version: version,
-	})
-	background := context.WithoutCancel(ctx) // ended by stages below, in order
-	if err := c.Open(background); err != nil {
-		return fmt.Errorf("opening the core: %w", err)
+	p.logger = newLogger(f, stderr)
+	for _, warning := range f.Warnings {
+		p.logger.Warn(warning.String())
 	}
-	defer c.Close(background)
-	rootToken, err := prepareDev(ctx, c, o)
+	store, closer, err := openStore(f.Storage)
 	if err != nil {
 		return err
 	}
+	if closer != nil {
+		defer func() { _ = closer.Close() }()
+	}
+	guard, err := newSeal(f.Seal, store)
+	if err != nil {
+		return err
+	}
+	if p.metrics, err = newMetrics(f.Telemetry); err != nil {
+		return err
+	}
+	if p.alerts, err = newWatch(f, p.metrics, p.logger.Named("alert")); err != nil {
+		return err
+	}
+	settings := coreConfig(f, p.metrics, p.logger)
+	settings.Alerts = p.alerts
+	settings.StoreType = f.Storage.Type
+	p.server = core.NewServer(settings, guard)
+	return p.open(ctx, o, stdout)
+}
 
+// open lets clients in, runs, and takes everything down in order.
+func (p *process) open(ctx context.Context, o options, stdout io.Writer) (err error) {
+	background := context.WithoutCancel(ctx) // ended by stages, in order
+	if p.entrances, err = openListeners(ctx, p.file.Listeners, p.logger.Named("listener")); err != nil {
+		if o.dev {
+			return fmt.Errorf("%w; choose another with -dev-listen-address", err)
+		}
+		return err
+	}
+	defer closeListeners(p.entrances)
+	defer p.server.Close(background)
+	if err := p.writePID(); err != nil {
+		return err
+	}
+	if o.dev {
+		keys, err := openDev(ctx, p.server, o.rootToken)
+		if err != nil {
+			return err
+		}
+		printBanner(stdout, p.entrances[0].Addr().String(), keys)
+	} else if err := p.server.Open(ctx); err != nil {
+		return err
+	}
+	return p.run(ctx, o.dev)
+}
+
+// run works until ctx ends or something fails.
+func (p *process) run(ctx context.Context, dev bool) error {
+	background := context.WithoutCancel(ctx)
 	timeCtx, stopTime := context.WithCancel(background)
+	defer stopTime()
 	group, groupCtx := errgroup.WithContext(timeCtx)
-	server := api.NewServer(c, logger.Named("http").StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}))
-	group.Go(func() error { return c.Run(groupCtx) })
-	group.Go(func() error { return server.Serve(listener) })
-	printBanner(stdout, listener.Addr().String(), rootToken)
-	logger.Info("serving", "address", listener.Addr().String(), "version", version)
-
+	group.Go(func() error { return p.server.Run(groupCtx) })
+	group.Go(func() error { return p.metrics.Run(groupCtx) })
+	group.Go(func() error { return p.alerts.Run(groupCtx) })
+	group.Go(func() error { return p.followHangups(groupCtx) })
+	for _, e := range p.entrances {
+		server := p.newHTTP(e)
+		p.https = append(p.https, server)
+		group.Go(func() error { return server.Serve(e) })
+		group.Go(func() error { return e.Watch(groupCtx) })
+		p.logger.Info("serving", "address", e.Addr().String(), "tls", e.Secure(), "version", version)
+	}
 	select {
 	case <-ctx.Done():
-		logger.Info("shutting down", "cause", context.Cause(ctx).Error())
+		p.logger.Info("shutting down", "cause", context.Cause(ctx).Error())
 	case <-groupCtx.Done():
 	}
-	err = shutDown(background, c, server, logger)
+	err := p.shutDown(background, dev)
 	stopTime()
 	return errors.Join(err, ignoreStops(group.Wait()))
 }
 
-// prepareDev makes what a dev server has from the start.
-func prepareDev(ctx context.Context, c *core.Core, o options) (rootToken string, err error) {
-	if rootToken, err = c.CreateRootToken(ctx, o.rootToken); err != nil {
-		return "", fmt.Errorf("creating the root token: %w", err)
+func (p *process) newHTTP(e entrance) *http.Server {
+	errorLog := p.logger.Named("http").StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn})
+	server := api.NewServer(p.server, e.limits, errorLog)
+	if e.openMetrics {
+		server.Handler = api.OpenMetrics(server.Handler, p.metrics)
 	}
-	if err := c.EnableAuth(ctx, "approle", "approle"); err != nil {
-		return "", fmt.Errorf("enabling approle: %w", err)
-	}
-	return rootToken, nil
+	return server
 }
 
-// shutDown lets requests finish and then revokes every lease, for nobody will
-// remember them.
-func shutDown(ctx context.Context, c *core.Core, server *http.Server, logger hclog.Logger) error {
+// followHangups takes certificates and log files anew at every SIGHUP.
+func (p *process) followHangups(ctx context.Context) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangups:
+		}
+		if err := p.renew(); err != nil {
+			p.logger.Error("reloading", "error", err)
+			continue
+		}
+		p.logger.Info("reloaded certificates and log files")
+	}
+}
+
+func (p *process) renew() error {
+	var failed []error
+	if p.log != nil {
+		failed = append(failed, p.log.reopen())
+	}
+	for _, e := range p.entrances {
+		failed = append(failed, e.Reload())
+	}
+	if c, err := p.server.Core(); err == nil { // a sealed server has no devices open
+		failed = append(failed, c.ReopenAudit())
+	}
+	return errors.Join(failed...)
+}
+
+// shutDown lets requests finish. A dev server then revokes every lease.
+func (p *process) shutDown(ctx context.Context, dev bool) error {
 	drainCtx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
-	if err := server.Shutdown(drainCtx); err != nil {
-		logger.Warn("some requests did not end in time", "error", err)
+	for _, server := range p.https {
+		if err := server.Shutdown(drainCtx); err != nil {
+			p.logger.Warn("some requests did not end in time", "error", err)
+		}
 	}
-	revokeCtx, cancel := context.WithTimeout(ctx, revokeTimeout)
-	defer cancel()
-	if left, err := c.RevokeEverything(revokeCtx); err != nil {
-		return fmt.Errorf("%d credentials are left behind: %w", left, err)
+	if p.file.PIDFile != "" {
+		if err := os.Remove(p.file.PIDFile); err != nil {
+			p.logger.Warn("removing pid_file", "error", err)
+		}
+	}
+	if !dev {
+		return nil
+	}
+	return revokeAll(ctx, p.server)
+}
+
+func (p *process) writePID() error {
+	if p.file.PIDFile == "" {
+		return nil
+	}
+	if err := os.WriteFile(p.file.PIDFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+		return fmt.Errorf("writing pid_file: %w", err)
 	}
 	return nil
 }
@@ -100,12 +212,13 @@ func ignoreStops(err error) error {
 	return err
 }
 
-func printBanner(w io.Writer, address, rootToken string) {
+func printBanner(w io.Writer, address string, keys devKeys) {
 	fmt.Fprintf(w, `WARNING: dev mode keeps everything in memory, unsealed and without TLS.
 All is lost when the server stops. Do not use it for secrets that matter.
 
     export VAULT_ADDR=http://%s
+    Unseal Key: %s
     Root Token: %s
 
-`, address, rootToken)
+`, address, keys.unseal, keys.rootToken)
 }

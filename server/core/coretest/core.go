@@ -12,6 +12,8 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/novatech/securevault/server/core"
+	"github.com/novatech/securevault/server/core/metric"
+	"github.com/novatech/securevault/server/core/seal"
 	"github.com/novatech/securevault/server/store"
 	"github.com/novatech/securevault/server/store/inmem"
 )
@@ -22,6 +24,7 @@ const Root = "root-token"
 // Server is a running core and what it stands on.
 type Server struct {
 	*core.Core
+	Sealed *core.Server // the same behind its seal, as the API sees it
 	Engine *Engine
 	Store  *Store
 	stop   func()
@@ -47,20 +50,28 @@ func Start(t testing.TB, methods map[string]logical.Factory) *Server {
 // Restart runs a core on the store of another.
 func Restart(t testing.TB, engine *Engine, on *Store, methods map[string]logical.Factory) *Server {
 	t.Helper()
-	c := core.New(core.Config{
-		Store: on, StoreType: "inmem", Engines: map[string]logical.Factory{"fake": engine.Factory}, Methods: maps.Clone(methods),
-		Logger: hclog.NewNullLogger(), Version: "test",
-	})
-	if err := c.Open(t.Context()); err != nil {
+	metrics, err := metric.New(metric.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := core.NewServer(core.Config{
+		Metrics:   metrics,
+		StoreType: "inmem", Engines: map[string]logical.Factory{"fake": engine.Factory}, Methods: maps.Clone(methods),
+		MaxLeases: func(string) int { return int(engine.MaxLeases.Load()) },
+		Logger:    hclog.NewNullLogger(), Version: "test",
+	}, seal.New(seal.Settings{Store: on}))
+	on.unseal(t, sealed)
+	c, err := sealed.Core()
+	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = c.Run(ctx) // ends with the cause that stop gives it
+		_ = sealed.Run(ctx) // ends with the cause that stop gives it
 	}()
-	s := &Server{Core: c, Engine: engine, Store: on}
+	s := &Server{Core: c, Sealed: sealed, Engine: engine, Store: on}
 	var stopped atomic.Bool
 	s.stop = func() {
 		if !stopped.Swap(true) {
@@ -100,7 +111,24 @@ func (s *Server) Must(t testing.TB, token string, op logical.Operation, path str
 // Store is a store whose writes can be made to fail.
 type Store struct {
 	store.Store
+	Share   []byte                 // the one share of its unseal key, once it is initialized
 	failing atomic.Pointer[string] // prefix of the keys whose writes fail
+}
+
+// unseal initializes a server on the store, or unseals it.
+func (s *Store) unseal(t testing.TB, server *core.Server) {
+	t.Helper()
+	if s.Share != nil {
+		if err := server.Unseal(t.Context(), s.Share); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	shares, err := server.Init(t.Context(), seal.Split{Shares: 1, Threshold: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Share = shares[0]
 }
 
 // ErrStore is how a failing store fails.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -27,7 +28,10 @@ type Engine struct {
 	OnRenew  func() error
 	OnRevoke func(name string) error
 
+	MaxLeases atomic.Int64 // of a role; 0 for any number
+
 	mu      sync.Mutex
+	issued  int             // guarded by mu; credentials there ever were
 	live    map[string]bool // guarded by mu; credentials that work
 	revoked int             // guarded by mu; revocations that succeeded
 	ticks   int             // guarded by mu; periodic calls
@@ -41,6 +45,13 @@ func (e *Engine) Live() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.live)
+}
+
+// Issued returns how many credentials there ever were.
+func (e *Engine) Issued() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.issued
 }
 
 // Revoked returns how many revocations have succeeded.
@@ -95,6 +106,7 @@ func (e *Engine) issue(_ context.Context, _ *logical.Request, d *framework.Field
 	name := "user-" + rand.Text()
 	e.mu.Lock()
 	e.live[name] = true
+	e.issued++
 	e.mu.Unlock()
 	if e.OnIssue != nil {
 		e.OnIssue()

@@ -4,6 +4,8 @@
 package endpoint
 
 import (
+	"net/http"
+
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 )
@@ -26,6 +28,14 @@ func New(pattern, synopsis string, fields Fields, ops Operations) *framework.Pat
 // Update describes a path that is only written to.
 func Update(pattern, synopsis string, fields Fields, handler framework.OperationFunc) *framework.Path {
 	return New(pattern, synopsis, fields, Operations{logical.UpdateOperation: handler})
+}
+
+// Begun answers a request whose work goes on: status 202 with a warning that
+// says so.
+func Begun(req *logical.Request) (*logical.Response, error) {
+	resp := &logical.Response{}
+	resp.AddWarning("The work has begun; its outcome is in the server's log.")
+	return logical.RespondWithStatusCode(resp, req, http.StatusAccepted)
 }
 
 // Text is a parameter that holds a string.

@@ -3,9 +3,30 @@
 //
 // A Lease is one record in storage; in memory a lease is only an entry: its
 // id, its owner and its deadline. Manager is the place to start reading:
-// Register, Renew, Revoke and their kin. Revocation (revoke.go) runs on a
-// bounded pool per mount and is tried again until the engine succeeds, so that
-// one slow database stalls only itself and no credential is forgotten.
+// Register, Renew, Revoke and their kin. Restore (restore.go) reads the entries
+// while the server already serves: a lease not read yet is looked up in storage.
+// Revocation (revoke.go) runs on a bounded pool per mount and is tried again
+// until the engine succeeds, so that one slow database stalls only itself and no
+// credential is forgotten; one that fails for minutes is called irrevocable, to
+// be seen. Places (limit.go) keep a role within its number of leases.
+//
+// # No orphan credential
+//
+// A crash between the creation of a credential and the record of its lease would
+// leave a credential that nobody ends. So an engine says what it is about to
+// create (package intent), and the lease is written before the credential is
+// made: as one that is over already (Intend). Register overwrites it with what
+// was granted. After a crash such a record is found like any lease whose time
+// has come, and revoked, with the same retries; revoking what was never created
+// is no error.
+//
+// This is why the intent is no record of its own, like the write-ahead log of
+// the plugin SDK: that would take three writes (log, lease, removal of the log),
+// of which the last two would have to be one transaction, and a second way of
+// ending a credential. Here it takes two, each a single key that concurrent
+// requests commit together, and neither is undone by anything but a revocation.
+// A revocation in turn is written down (the lease is over) before the engine is
+// asked, so that a crash does not leave a lease without its credential.
 package lease
 
 import (
@@ -25,19 +46,23 @@ var (
 	ErrNotRenewable = errors.New("lease is not renewable")
 )
 
-// Lease is the record of one credential. It is encoded as JSON.
+// Lease is one credential that was given out.
 type Lease struct {
-	ID    string `json:"lease_id"` // path and a random part
-	Path  string `json:"path"`     // of the request that created it
-	Mount string `json:"mount"`    // id of the mount, which outlives its path
-	Token string `json:"token"`    // key of the token that owns it
+	ID    string // path and a random part
+	Path  string // of the request that created it
+	Mount string // id of the mount, which outlives its path
+	Role  string // see RoleOf
+	Token string // key of the token that owns it; empty for nobody's
 
-	Data   map[string]any  `json:"data"` // what the client was given
-	Secret *logical.Secret `json:"secret"`
+	Data   map[string]any // what the client was given
+	Secret *logical.Secret
 
-	IssueTime   time.Time `json:"issue_time"`
-	ExpireTime  time.Time `json:"expire_time"`
-	LastRenewal time.Time `json:"last_renewal,omitzero"`
+	IssueTime   time.Time
+	ExpireTime  time.Time
+	Until       time.Time // no renewal goes beyond; zero for no such limit
+	LastRenewal time.Time // zero until the first
+
+	Failure string // why it is irrevocable; empty if it is not
 }
 
 // TTL returns how long the lease still has to live; never less than zero.

@@ -37,8 +37,11 @@ func TestThoseWhoRevokeTheSameLeaseShareOneRevocation(t *testing.T) {
 		m := New(Config{
 			Storage: store.View(inmem.New(), ""), Queue: expiry.New(), Engine: engine, Logger: hclog.NewNullLogger(),
 		})
+		if err := m.Restore(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		l := &Lease{ID: "db/creds/app/1", Mount: "m", Token: "t", Secret: &logical.Secret{}, ExpireTime: time.Now().Add(time.Hour)}
-		if err := m.Register(t.Context(), l); err != nil {
+		if err := m.Register(t.Context(), l, nil); err != nil {
 			t.Fatal(err)
 		}
 		impatient, giveUp := context.WithTimeout(t.Context(), time.Millisecond)
@@ -48,15 +51,15 @@ func TestThoseWhoRevokeTheSameLeaseShareOneRevocation(t *testing.T) {
 		}
 		for _, revoke := range []func() error{
 			func() error { return m.Revoke(t.Context(), l.ID) },
-			func() error { return m.RevokePrefix(t.Context(), "db") },
+			func() error { return m.RevokePrefix(t.Context(), "db", true) },
 			func() error { return m.RevokeToken(t.Context(), "t", true) },
 		} {
 			if err := revoke(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if engine.calls != 1 || m.Count() != 0 || len(m.Owners()) != 0 {
-			t.Fatalf("%d revocations, %d leases, owners %q; want 1, 0 and none", engine.calls, m.Count(), m.Owners())
+		if engine.calls != 1 || m.Count() != 0 || len(m.byToken) != 0 || len(m.groups) != 0 {
+			t.Fatalf("%d revocations, %d leases, %d owners, %d groups; want 1 and none", engine.calls, m.Count(), len(m.byToken), len(m.groups))
 		}
 		if keys, _ := m.storage.List(t.Context(), ""); len(keys) != 0 {
 			t.Fatalf("records left: %q", keys)
@@ -73,4 +76,24 @@ func TestRetriesBackOffToFiveMinutes(t *testing.T) {
 			t.Errorf("after %d failures %v; want %v give or take a fifth", failures, got, want)
 		}
 	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(`{"mount":"m","token":"t","expires":"2026-01-02T03:04:05Z","issued":"2026-01-02T03:04:05Z","internal":{"a":1}}`))
+	f.Add([]byte(`{"expires":7}`))
+	f.Add([]byte(`null`))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		storage := store.View(inmem.New(), "")
+		if err := storage.Put(t.Context(), &logical.StorageEntry{Key: "db/creds/app/1", Value: value}); err != nil {
+			t.Fatal(err)
+		}
+		m := New(Config{Storage: storage, Queue: expiry.New(), Logger: hclog.NewNullLogger()})
+		l, err := m.Lookup(t.Context(), "db/creds/app/1")
+		if err == nil && (l.Secret == nil || l.Path != "db/creds/app") {
+			t.Fatalf("%q is read as %+v", value, l)
+		}
+		if err := m.Restore(t.Context()); err != nil {
+			t.Fatalf("one bad record keeps all others out: %v", err)
+		}
+	})
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/novatech/securevault/server/core/work"
-	"github.com/novatech/securevault/server/store"
 )
 
 const (
@@ -20,7 +19,17 @@ const (
 
 	firstRetry = 2 * time.Second
 	lastRetry  = 5 * time.Minute
+
+	// irrevocableAfter is how many failures in a row, over some four minutes,
+	// make a lease irrevocable.
+	irrevocableAfter = 8
 )
+
+// trouble is what memory holds of a lease whose revocation fails.
+type trouble struct {
+	failures int // in a row
+	reason   string
+}
 
 // job is one revocation under way; those who ask for the same lease share it.
 type job struct {
@@ -32,42 +41,75 @@ type job struct {
 // is not an error. When the engine fails, its error is returned and the
 // revocation tried again later.
 func (m *Manager) Revoke(ctx context.Context, id string) error {
-	e, ok := m.find(id)
-	if !ok {
+	e, err := m.find(ctx, id)
+	if errors.Is(err, ErrNotFound) {
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	return wait(ctx, []*job{m.begin(ctx, e)})
 }
 
-// RevokeLater ends a lease without waiting.
+// RevokeLater ends a lease without waiting. Once it returns, a crash does not
+// keep the lease alive, unless the engine was at work on it.
 func (m *Manager) RevokeLater(ctx context.Context, id string) {
-	if e, ok := m.find(id); ok {
-		m.begin(ctx, e)
+	e, err := m.find(ctx, id)
+	if err != nil {
+		if !errors.Is(err, ErrNotFound) {
+			m.logger.Error("revoking a lease", "lease_id", id, "error", err)
+		}
+		return
 	}
+	if e.busy.TryLock() {
+		if l, err := m.load(ctx, e); err == nil {
+			m.markEnded(ctx, e, l)
+		}
+		e.busy.Unlock()
+	}
+	m.begin(ctx, e)
 }
 
-// RevokePrefix ends every lease below prefix, in parallel, and waits.
-func (m *Manager) RevokePrefix(ctx context.Context, prefix string) error {
-	return m.revokeAll(ctx, m.under(prefix))
+// RevokePrefix ends every lease below prefix, in parallel, waiting only if asked
+// to.
+func (m *Manager) RevokePrefix(ctx context.Context, prefix string, sync bool) error {
+	entries, err := m.under(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	jobs := m.beginAll(ctx, entries)
+	if !sync {
+		return nil
+	}
+	return wait(ctx, jobs)
 }
 
 // ForgetPrefix ends every lease below prefix and removes even those whose
 // engine fails: what they gave access to may be left behind.
 func (m *Manager) ForgetPrefix(ctx context.Context, prefix string) error {
-	entries := m.under(prefix)
+	entries, err := m.under(ctx, prefix)
+	if err != nil {
+		return err
+	}
 	for _, e := range entries {
 		e.force.Store(true)
 	}
-	if err := m.revokeAll(ctx, entries); err == nil {
+	if err := wait(ctx, m.beginAll(ctx, entries)); err == nil {
 		return nil
 	}
 	// An attempt begun before this call may not have known; ask once more.
-	return m.revokeAll(ctx, m.under(prefix))
+	return m.RevokePrefix(ctx, prefix, true)
 }
 
 // RevokeToken ends the leases of a token, waiting only if asked to. Those that
-// fail are tried again, so the token may go in any case.
+// fail are tried again, so the token may go in any case; those that are not
+// known yet are found by their owner, which is gone, once they are restored.
 func (m *Manager) RevokeToken(ctx context.Context, token string, sync bool) error {
+	if sync {
+		if err := m.wait(ctx); err != nil {
+			return err
+		}
+	}
 	m.mu.Lock()
 	entries := make([]*entry, 0, len(m.byToken[token]))
 	for e := range m.byToken[token] {
@@ -82,10 +124,6 @@ func (m *Manager) RevokeToken(ctx context.Context, token string, sync bool) erro
 	return wait(ctx, jobs)
 }
 
-func (m *Manager) revokeAll(ctx context.Context, entries []*entry) error {
-	return wait(ctx, m.beginAll(ctx, entries))
-}
-
 func (m *Manager) beginAll(ctx context.Context, entries []*entry) []*job {
 	jobs := make([]*job, len(entries))
 	for i, e := range entries {
@@ -96,7 +134,13 @@ func (m *Manager) beginAll(ctx context.Context, entries []*entry) []*job {
 
 // Expire begins the revocation when the lease's time has come, or when it is
 // time to try again.
-func (e *entry) Expire() { e.manager.begin(context.Background(), e) }
+func (e *entry) Expire() {
+	m := e.manager
+	m.mu.Lock()
+	e.expired = e.expired || e.job == nil && e.trouble == nil
+	m.mu.Unlock()
+	m.begin(context.Background(), e)
+}
 
 // begin starts the revocation of e, or returns the one under way. It goes on
 // when ctx ends: a client that hangs up must not leave a credential behind.
@@ -108,18 +152,26 @@ func (m *Manager) begin(ctx context.Context, e *entry) *job {
 	}
 	j := &job{done: make(chan struct{})}
 	e.job = j
-	pool := m.pools[e.mount]
+	if !e.pending { // else when it is registered: the engine is at work on it
+		m.start(ctx, e)
+	}
+	return j
+}
+
+// start hands the revocation of e on to its mount's pool; the caller holds m.mu.
+func (m *Manager) start(ctx context.Context, e *entry) {
+	pool := m.pools[e.group.Mount]
 	if pool == nil {
 		pool = work.NewPool(revocations)
-		m.pools[e.mount] = pool
+		m.pools[e.group.Mount] = pool
 	}
 	ctx = context.WithoutCancel(ctx)
+	j := e.job
 	pool.Go(func() {
 		j.err = m.attempt(ctx, e)
 		m.finish(e, j.err)
 		close(j.done)
 	})
-	return j
 }
 
 // attempt asks the engine to end the credential and removes the record once
@@ -136,8 +188,9 @@ func (m *Manager) attempt(ctx context.Context, e *entry) error {
 	if err != nil {
 		return err
 	}
+	m.markEnded(ctx, e, l)
 	if err := m.engine.Revoke(ctx, l); err != nil && !e.force.Load() {
-		m.markEnded(ctx, e, l)
+		m.markIrrevocable(ctx, e, l, err)
 		return fmt.Errorf("revoking lease %q (it will be tried again): %w", e.id, err)
 	} else if err != nil {
 		m.logger.Warn("lease forgotten by force; its credential may still exist", "lease_id", e.id, "error", err)
@@ -156,8 +209,28 @@ func (m *Manager) markEnded(ctx context.Context, e *entry, l *Lease) {
 		return
 	}
 	l.ExpireTime = time.Now()
-	if err := store.PutJSON(ctx, m.storage, e.id, l); err != nil {
+	if err := m.write(ctx, l); err != nil {
 		m.logger.Error("marking a lease as ended", "lease_id", e.id, "error", err)
+	}
+}
+
+// markIrrevocable makes the record say so when the failure that has just
+// happened is the one too many. The caller holds e.busy.
+func (m *Manager) markIrrevocable(ctx context.Context, e *entry, l *Lease, cause error) {
+	m.mu.Lock()
+	before := 0
+	if e.trouble != nil {
+		before = e.trouble.failures
+	}
+	m.mu.Unlock()
+	if e.unsaved != nil || before+1 != irrevocableAfter {
+		return
+	}
+	m.logger.Error("lease is irrevocable: its credential may still work; mend the cause, then revoke it, or forget it by revoke-force",
+		"lease_id", e.id, "error", cause)
+	l.Failure = cause.Error()
+	if err := m.write(ctx, l); err != nil {
+		m.logger.Error("marking a lease as irrevocable", "lease_id", e.id, "error", err)
 	}
 }
 
@@ -166,15 +239,28 @@ func (m *Manager) finish(e *entry, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e.job = nil
+	m.events.Ended(e.group.Group, e.expired, err)
 	if err == nil {
 		m.forget(e)
 		m.queue.Stop(&e.Timer)
 		return
 	}
-	e.failures++
-	delay := retryDelay(e.failures)
+	t := &trouble{failures: 1, reason: cause(err).Error()}
+	if e.trouble != nil {
+		t.failures += e.trouble.failures
+	}
+	e.trouble = t
+	delay := retryDelay(t.failures)
 	m.queue.Set(&e.Timer, time.Now().Add(delay), e)
-	m.logger.Warn("revocation failed", "lease_id", e.id, "failures", e.failures, "retry_in", delay.Round(time.Millisecond), "error", err)
+	m.logger.Warn("revocation failed", "lease_id", e.id, "failures", t.failures, "retry_in", delay.Round(time.Millisecond), "error", err)
+}
+
+// cause returns what an attempt's error wraps, where it wraps one.
+func cause(err error) error {
+	if inner := errors.Unwrap(err); inner != nil {
+		return inner
+	}
+	return err
 }
 
 // retryDelay doubles from firstRetry to lastRetry with the number of failures

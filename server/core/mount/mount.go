@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/novatech/securevault/server/core/lockout"
 )
 
 // AuthPrefix is where auth methods are mounted.
@@ -40,6 +42,8 @@ type Config struct {
 	MaxLeaseTTL       time.Duration `json:"max_lease_ttl"`     // 0: the server's
 	ForceNoCache      bool          `json:"force_no_cache"`
 	ListingVisibility string        `json:"listing_visibility,omitempty"`
+	// Lockout is of users who guess; an auth method's only.
+	Lockout lockout.Settings `json:"user_lockout"`
 }
 
 // IsAuth reports whether e is an auth method.

@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -22,24 +23,30 @@ type systemView struct {
 type Server struct {
 	DefaultLeaseTTL time.Duration
 	MaxLeaseTTL     time.Duration
-	Version         string
+	// EngineTTLs are those of a type of engine, which go before the server's; 0
+	// is none of its own. Nil is none for any.
+	EngineTTLs func(engineType string) (byDefault, most time.Duration)
+	Version    string
 	// GeneratePassword makes a password after the named policy.
 	GeneratePassword func(ctx context.Context, policy string) (string, error)
 }
 
 func (v *systemView) DefaultLeaseTTL() time.Duration {
-	ttl := v.mount.Entry().Config.DefaultLeaseTTL
-	if ttl == 0 {
-		ttl = v.server.DefaultLeaseTTL
-	}
+	byDefault, _ := v.engineTTLs()
+	ttl := cmp.Or(v.mount.Entry().Config.DefaultLeaseTTL, byDefault, v.server.DefaultLeaseTTL)
 	return min(ttl, v.MaxLeaseTTL())
 }
 
 func (v *systemView) MaxLeaseTTL() time.Duration {
-	if ttl := v.mount.Entry().Config.MaxLeaseTTL; ttl > 0 {
-		return ttl
+	_, most := v.engineTTLs()
+	return cmp.Or(v.mount.Entry().Config.MaxLeaseTTL, most, v.server.MaxLeaseTTL)
+}
+
+func (v *systemView) engineTTLs() (byDefault, most time.Duration) {
+	if v.server.EngineTTLs == nil || v.mount.Entry().IsAuth() {
+		return 0, 0
 	}
-	return v.server.MaxLeaseTTL
+	return v.server.EngineTTLs(v.mount.Entry().Type)
 }
 
 func (v *systemView) Tainted() bool { return v.mount.closing.Load() }

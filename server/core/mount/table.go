@@ -226,6 +226,12 @@ func (t *Table) Mounts() []*Mount {
 	})
 }
 
+// Types returns the types of secrets engines and of auth methods that can be
+// mounted, sorted.
+func (t *Table) Types() (engines, methods []string) {
+	return slices.Sorted(maps.Keys(t.settings.Engines)), slices.Sorted(maps.Keys(t.settings.Methods))
+}
+
 // Run does the periodic work of the mounts until ctx ends. One that is slow
 // delays no other.
 func (t *Table) Run(ctx context.Context) error {

@@ -6,7 +6,9 @@
 //
 // The rules: an exact path wins over patterns, among patterns the most
 // specific wins, the same path in several policies grants the union, and deny
-// takes everything away.
+// takes everything away. A path may hold templates (template.go), which are
+// resolved for each identity, and may limit parameters and the wrapping of
+// answers (parameters.go); the limits of several policies all hold.
 package policy
 
 import (
@@ -30,8 +32,10 @@ type Policy struct {
 
 // rule is one path block.
 type rule struct {
-	pattern pattern
-	grants  Capabilities
+	pattern   pattern
+	templated bool // the pattern has templates in it: to be resolved before use
+	grants    Capabilities
+	limits    limits
 }
 
 // ParseError says where in a policy the mistake is.
@@ -104,38 +108,66 @@ func parsePath(item *ast.ObjectItem) (*rule, error) {
 		return nil, errors.New(`expected path "…" { capabilities = […] }`)
 	}
 	path := keyName(item.Keys[1])
+	if _, _, err := expand(path, nil); err != nil {
+		return nil, err
+	}
 	pattern, err := parsePattern(path)
 	if err != nil {
 		return nil, err
 	}
-	r := &rule{pattern: pattern}
+	r := &rule{pattern: pattern, templated: isTemplated(path)}
 	for _, field := range body.List.Items {
-		grants, err := parseGrant(field)
-		if err != nil {
+		if err := r.parseField(field); err != nil {
 			return nil, fmt.Errorf("path %q: %w", path, err)
 		}
-		r.grants |= grants
+	}
+	if l := r.limits; l.maxWrap != 0 && l.minWrap > l.maxWrap {
+		return nil, fmt.Errorf("path %q: min_wrapping_ttl %s is longer than max_wrapping_ttl %s", path, l.minWrap, l.maxWrap)
 	}
 	return r, nil
 }
 
-func parseGrant(field *ast.ObjectItem) (Capabilities, error) {
-	if len(field.Keys) != 1 {
-		return 0, errors.New("expected capabilities = […]")
+// parseField reads one line of a path block.
+func (r *rule) parseField(field *ast.ObjectItem) (err error) {
+	if len(field.Keys) == 0 {
+		return errors.New("expected capabilities = […]")
 	}
-	switch key := keyName(field.Keys[0]); key {
+	key, rest := keyName(field.Keys[0]), field.Keys[1:]
+	switch key {
+	case "allowed_parameters":
+		return parseParameters(&r.limits.allowed, rest, field.Val)
+	case "denied_parameters":
+		return parseParameters(&r.limits.denied, rest, field.Val)
+	}
+	if len(rest) > 0 {
+		return errors.New("expected capabilities = […]")
+	}
+	var grants Capabilities
+	switch key {
 	case "capabilities":
-		return parseList(field.Val)
+		grants, err = parseList(field.Val)
 	case "policy":
-		word, ok := stringValue(field.Val)
-		if !ok {
-			return 0, errors.New("policy must be a string")
-		}
-		return shorthand(word)
+		grants, err = parseShorthand(field.Val)
+	case "required_parameters":
+		r.limits.required, err = parseNames(field.Val)
+	case "min_wrapping_ttl":
+		r.limits.minWrap, err = parseTTL(key, field.Val)
+	case "max_wrapping_ttl":
+		r.limits.maxWrap, err = parseTTL(key, field.Val)
 	default:
 		// A restriction that is not enforced must not be accepted.
-		return 0, fmt.Errorf("unknown key %q: only capabilities can be given for a path", key)
+		err = fmt.Errorf("unknown key %q: use capabilities, allowed_parameters, denied_parameters, required_parameters, min_wrapping_ttl or max_wrapping_ttl", key)
 	}
+	r.grants |= grants
+	return err
+}
+
+func parseShorthand(node ast.Node) (Capabilities, error) {
+	word, ok := stringValue(node)
+	if !ok {
+		return 0, errors.New("policy must be a string")
+	}
+	return shorthand(word)
 }
 
 func parseList(node ast.Node) (Capabilities, error) {

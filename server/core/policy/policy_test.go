@@ -30,7 +30,7 @@ path "kv/+/config/*" { capabilities = ["create"] }
 path "kv/+/config" { capabilities = ["patch"] }
 path "/leading/slash" { policy = "write" }
 path "folder" { capabilities = ["list", "read"] }
-`)})
+`)}, Identity{})
 	cases := []struct {
 		path string
 		want string
@@ -59,7 +59,7 @@ path "folder" { capabilities = ["list", "read"] }
 func TestPoliciesOfATokenAreUnitedAndDenyWins(t *testing.T) {
 	one := mustParse(t, `path "a/*" { capabilities = ["read"] } path "b" { capabilities = ["read"] }`)
 	two := mustParse(t, `path "a/*" { capabilities = ["update"] } path "b" { capabilities = ["deny"] }`)
-	acl := compile([]*Policy{one, nil, two})
+	acl := compile([]*Policy{one, nil, two}, Identity{})
 	if got := acl.Capabilities("a/x").String(); got != "read,update" {
 		t.Errorf("a/x: %s; want read,update", got)
 	}
@@ -72,7 +72,15 @@ func TestMistakesNameTheLine(t *testing.T) {
 	cases := []struct{ name, text, want string }{
 		{"an unknown capability", "path \"a\" {\n}\npath \"b\" {\n  capabilities = [\"fly\"]\n}", `line 3: path "b": unknown capability "fly"`},
 		{"an unknown top-level key", "\nroute \"a\" {}", `line 2: unknown key "route"`},
-		{"a restriction that is not enforced", `path "a" { allowed_parameters = {} }`, `line 1: path "a": unknown key "allowed_parameters"`},
+		{"a restriction that is not enforced", `path "a" { control_group = {} }`, `line 1: path "a": unknown key "control_group"`},
+		{"parameters that are a list", `path "a" { allowed_parameters = ["x"] }`, "parameters are written like"},
+		{"values that are no list", `path "a" { denied_parameters = { "x" = "y" } }`, "parameters are written like"},
+		{"values that are lists", `path "a" { denied_parameters = { "x" = [["y"]] } }`, `the values of parameter "x" must be`},
+		{"a required parameter without a name", `path "a" { required_parameters = [7] }`, "must be a list of names"},
+		{"a wrapping TTL that is none", `path "a" { min_wrapping_ttl = "soon" }`, "min_wrapping_ttl must be a duration"},
+		{"a minimum above the maximum", `path "a" { min_wrapping_ttl = "2m" max_wrapping_ttl = 60 }`, "min_wrapping_ttl 2m0s is longer"},
+		{"an open template", `path "a/{{identity.entity.id" { capabilities = ["read"] }`, "must end with }}"},
+		{"an unknown template", `path "a/{{time.now}}" { capabilities = ["read"] }`, "unknown template {{time.now}}"},
 		{"a star inside", `path "a/*/b" { capabilities = ["read"] }`, `"*" may only stand at the end`},
 		{"plus and star", `path "a/+*" { capabilities = ["read"] }`, `"+*" means nothing`},
 		{"capabilities that are no list", `path "a" { capabilities = "read" }`, "must be a list of strings"},
@@ -93,7 +101,7 @@ func TestMistakesNameTheLine(t *testing.T) {
 }
 
 func TestPoliciesCanBeWrittenInJSON(t *testing.T) {
-	acl := compile([]*Policy{mustParse(t, `{"path":{"a/*":{"capabilities":["read"]},"b":{"capabilities":["list"]}}}`)})
+	acl := compile([]*Policy{mustParse(t, `{"path":{"a/*":{"capabilities":["read"]},"b":{"capabilities":["list"]}}}`)}, Identity{})
 	if !acl.Capabilities("a/x").Has(Read) || !acl.Capabilities("b").Has(List) {
 		t.Fatal("the JSON policy grants nothing")
 	}
@@ -105,13 +113,13 @@ path "db/creds/*" { capabilities = ["read"] }
 path "secret/data/x" { capabilities = ["read"] }
 path "hidden/*" { capabilities = ["deny"] }
 path "+/config" { capabilities = ["read"] }
-`)})
+`)}, Identity{})
 	for prefix, want := range map[string]bool{"db/": true, "secret/": true, "db/creds/team/": true} {
 		if got := acl.Touches(prefix); got != want {
 			t.Errorf("Touches(%q) = %v; want %v", prefix, got, want)
 		}
 	}
-	only := compile([]*Policy{mustParse(t, `path "hidden/*" { capabilities = ["deny"] } path "db" { capabilities = ["read"] }`)})
+	only := compile([]*Policy{mustParse(t, `path "hidden/*" { capabilities = ["deny"] } path "db" { capabilities = ["read"] }`)}, Identity{})
 	if only.Touches("hidden/") || only.Touches("other/") {
 		t.Error("a mount that may not be used is seen")
 	}
@@ -124,7 +132,7 @@ func TestAChangedPolicyChangesTheACL(t *testing.T) {
 	if err := s.Restore(ctx); err != nil {
 		t.Fatal(err)
 	}
-	allowed := func(s *Store) bool { return s.ACL([]string{"app", "default"}).Capabilities("a").Has(Read) }
+	allowed := func(s *Store) bool { return s.ACL([]string{"app", "default"}, Identity{}).Capabilities("a").Has(Read) }
 	if allowed(s) {
 		t.Fatal("a policy that does not exist grants something")
 	}
@@ -161,11 +169,11 @@ func TestBuiltInPoliciesStay(t *testing.T) {
 			t.Errorf("error %v; want ErrBuiltIn", err)
 		}
 	}
-	acl := s.ACL([]string{"root"})
+	acl := s.ACL([]string{"root"}, Identity{})
 	if !acl.Capabilities("sys/anything").Has(Sudo) || !slices.Equal(acl.Names("x"), []string{"root"}) {
 		t.Error("root does not grant everything")
 	}
-	if !s.ACL([]string{"default"}).Capabilities("auth/token/renew-self").Has(Update) {
+	if !s.ACL([]string{"default"}, Identity{}).Capabilities("auth/token/renew-self").Has(Update) {
 		t.Error("default does not allow renew-self")
 	}
 }
@@ -175,6 +183,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(`{"path":{"a/*":{"capabilities":["read"]}}}`)
 	f.Add(`path "a" { policy = "write" }`)
 	f.Add("path \"a\" {\n capabilities = [<<X\nread\nX\n]}")
+	f.Add(`path "a/{{identity.entity.aliases.m.name}}" { allowed_parameters = { "a" = ["*b", 1] } required_parameters = ["a"] }`)
+	f.Add(`{"path":{"a":{"denied_parameters":{"a":[],"*":[true]},"min_wrapping_ttl":"1s","max_wrapping_ttl":60}}}`)
 	f.Add(`path "\x" {}`)
 	f.Add(`path = [{"a" = 1}]`)
 	f.Fuzz(func(t *testing.T, text string) {
@@ -186,10 +196,10 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		acl := compile([]*Policy{p})
+		acl := compile([]*Policy{p}, Identity{})
 		for _, r := range p.rules {
 			path := strings.ReplaceAll(strings.TrimSuffix(r.pattern.text, "*"), "+", "segment")
-			_ = acl.Capabilities(path)
+			_ = acl.Allows(Ask{Path: path, Want: Read | Update, Data: map[string]any{"a": []any{"b"}}, WrapTTL: 1})
 			if r.grants&Deny != 0 && r.pattern.exact() && acl.Capabilities(r.pattern.text).Has(Read) {
 				t.Fatalf("%q is denied and can be read", r.pattern.text)
 			}

@@ -14,10 +14,13 @@ import (
 	"github.com/novatech/securevault/server/store"
 )
 
-// The names of the two policies that always exist.
+// The names of policies that mean something to the server.
 const (
 	DefaultName = "default"
 	RootName    = "root"
+	// WrappingName is the policy of tokens that hold a wrapped answer. There is
+	// no such policy, so that they can do nothing but be unwrapped.
+	WrappingName = "response-wrapping"
 )
 
 // defaultText is what every token may do about itself.
@@ -33,6 +36,7 @@ path "sys/leases/renew" { capabilities = ["update"] }
 path "sys/leases/renew/*" { capabilities = ["update"] }
 path "sys/renew" { capabilities = ["update"] }
 path "sys/renew/*" { capabilities = ["update"] }
+path "sys/wrapping/wrap" { capabilities = ["update"] }
 `
 
 // maxCompiled bounds how many combinations of policies are kept compiled.
@@ -47,7 +51,7 @@ type Store struct {
 
 	mu       sync.RWMutex
 	policies map[string]*Policy // guarded by mu; name → policy
-	compiled map[string]*ACL    // guarded by mu; names joined → ACL
+	compiled map[string]*ACL    // guarded by mu; names and identity joined → ACL
 }
 
 // record is a policy at rest.
@@ -101,7 +105,7 @@ func (s *Store) Get(name string) (*Policy, bool) {
 // Put parses and keeps a policy. It returns a *ParseError for a bad text.
 func (s *Store) Put(ctx context.Context, name, text string) error {
 	name = clean(name)
-	if name == RootName {
+	if name == RootName || name == WrappingName {
 		return fmt.Errorf("%w: %q cannot be changed", ErrBuiltIn, name)
 	}
 	policy, err := Parse(name, text)
@@ -135,19 +139,28 @@ func (s *Store) Names() []string {
 	return append(slices.Sorted(maps.Keys(s.policies)), RootName)
 }
 
-// ACL returns what the policies of these names grant together.
-func (s *Store) ACL(names []string) *ACL {
+// ACL returns what the policies of these names grant together to who.
+func (s *Store) ACL(names []string, who Identity) *ACL {
 	if slices.Contains(names, RootName) {
 		return &ACL{root: true}
 	}
 	key := strings.Join(names, "\n")
 	s.mu.RLock()
 	acl := s.compiled[key]
+	if acl != nil && acl.templated {
+		key += "\n\n" + who.key()
+		acl = s.compiled[key]
+	}
 	s.mu.RUnlock()
 	if acl != nil {
 		return acl
 	}
+	return s.compile(names, who)
+}
 
+// compile makes an ACL and keeps it. One with templates is kept under the names
+// alone as well, which tells the next request to ask for its own.
+func (s *Store) compile(names []string, who Identity) *ACL {
 	s.mu.Lock() // compiled under the lock, so that no change is missed
 	defer s.mu.Unlock()
 	policies := make([]*Policy, len(names))
@@ -157,8 +170,12 @@ func (s *Store) ACL(names []string) *ACL {
 	if len(s.compiled) >= maxCompiled {
 		clear(s.compiled)
 	}
-	acl = compile(policies)
+	acl := compile(policies, who)
+	key := strings.Join(names, "\n")
 	s.compiled[key] = acl
+	if acl.templated {
+		s.compiled[key+"\n\n"+who.key()] = acl
+	}
 	return acl
 }
 

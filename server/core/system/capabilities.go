@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/novatech/securevault/server/core/endpoint"
+	"github.com/novatech/securevault/server/core/policy"
 	"github.com/novatech/securevault/server/core/token"
 )
 
@@ -42,6 +43,11 @@ func (b *backend) capabilityPaths() []*framework.Path {
 	}
 }
 
+// acl returns what a token may do.
+func (b *backend) acl(t *token.Token) *policy.ACL {
+	return b.Policies.ACL(t.Policies, policy.Identity(t.Alias))
+}
+
 // capabilities answers for every path asked about; a single one is also given
 // under "capabilities".
 func (b *backend) capabilities(t *token.Token, d *framework.FieldData) *logical.Response {
@@ -52,7 +58,7 @@ func (b *backend) capabilities(t *token.Token, d *framework.FieldData) *logical.
 	if len(paths) == 0 {
 		return logical.ErrorResponse("missing paths: send the paths to ask about")
 	}
-	acl := b.Policies.ACL(t.Policies)
+	acl := b.acl(t)
 	data := map[string]any{}
 	for _, path := range paths {
 		data[path] = acl.Names(strings.TrimPrefix(path, "/"))

@@ -2,7 +2,9 @@ package system
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/novatech/securevault/server/core/endpoint"
+	"github.com/novatech/securevault/server/core/lease"
 	"github.com/novatech/securevault/server/core/mount"
 )
 
@@ -22,8 +25,19 @@ func (b *backend) leasePaths() []*framework.Path {
 		"increment":    {Type: framework.TypeDurationSecond, Description: "How long the lease shall live from now."},
 		"sync":         {Type: framework.TypeBool, Default: true, Description: "Wait until it is revoked."},
 	}
-	prefix := endpoint.Fields{"prefix": endpoint.Text("Beginning of lease ids, up to a slash.")}
+	prefix := endpoint.Fields{
+		"prefix": endpoint.Text("Beginning of lease ids, up to a slash."),
+		"sync":   id["sync"],
+	}
+	kind := endpoint.Fields{
+		"type":                     endpoint.Text("irrevocable, or nothing for all leases."),
+		"limit":                    {Type: framework.TypeString, Default: "10000", Description: "How many leases to list at most, or none."},
+		"include_child_namespaces": endpoint.Flag("Kept for clients that send it."),
+	}
 	return []*framework.Path{
+		endpoint.New("leases/?", "Lists the irrevocable leases.", kind, endpoint.Operations{logical.ReadOperation: b.listIrrevocable}),
+		endpoint.New("leases/count", "Counts the leases by mount and role.", kind, endpoint.Operations{logical.ReadOperation: b.countLeases}),
+		endpoint.Update("leases/tidy", "Finds leases that nobody would end.", nil, b.tidyLeases),
 		endpoint.New("leases/lookup", "Describes a lease.", id, endpoint.Operations{logical.UpdateOperation: b.lookupLease}),
 		endpoint.New("leases/lookup/(?P<prefix>.*)", "Lists lease ids.", prefix, endpoint.Operations{logical.ListOperation: b.listLeases}),
 		endpoint.New("(leases/)?renew"+inURL, "Prolongs a lease.", id, endpoint.Operations{logical.UpdateOperation: b.renewLease}),
@@ -99,12 +113,15 @@ func (b *backend) revokeLease(ctx context.Context, req *logical.Request, d *fram
 	return logical.RespondWithStatusCode(nil, req, http.StatusAccepted)
 }
 
-func (b *backend) revokePrefix(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	prefix := d.Get("prefix").(string)
-	if err := b.Leases.RevokePrefix(ctx, prefix); err != nil {
+func (b *backend) revokePrefix(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	prefix, sync := d.Get("prefix").(string), d.Get("sync").(bool)
+	if err := b.Leases.RevokePrefix(ctx, prefix, sync); err != nil {
 		return nil, err
 	}
-	return nil, b.revokeLogins(ctx, prefix)
+	if err := b.revokeLogins(ctx, prefix); err != nil || sync {
+		return nil, err
+	}
+	return logical.RespondWithStatusCode(nil, req, http.StatusAccepted)
 }
 
 func (b *backend) revokeForce(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
@@ -121,4 +138,88 @@ func (b *backend) revokeLogins(ctx context.Context, prefix string) error {
 		return nil
 	}
 	return b.Tokens.RevokePrefix(ctx, strings.TrimSuffix(prefix, "/")+"/")
+}
+
+// listIrrevocable lists no others: there may be very many, and their ids are
+// found by prefix.
+func (b *backend) listIrrevocable(_ context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	if kind := d.Get("type").(string); kind != "irrevocable" {
+		return logical.ErrorResponse("type %q cannot be listed: send type=irrevocable, or list sys/leases/lookup/PREFIX", kind), nil
+	}
+	found := b.Leases.Irrevocables()
+	counts, total := b.countIrrevocables(found), len(found)
+	resp := &logical.Response{}
+	if limit := d.Get("limit").(string); limit != "none" {
+		most, err := strconv.Atoi(limit)
+		if err != nil || most < 1 {
+			return logical.ErrorResponse("limit %q is neither a number nor none", limit), nil //nolint:nilerr // what the client sent is wrong, and says so in the answer
+		}
+		if total > most {
+			resp.AddWarning(fmt.Sprintf("there are %d more; send limit=none to see them", total-most))
+			found = found[:most]
+		}
+	}
+	leases := make([]map[string]any, len(found))
+	for i, l := range found {
+		leases[i] = map[string]any{"lease_id": l.ID, "error": l.Reason}
+	}
+	resp.Data = map[string]any{"lease_count": total, "counts": counts, "leases": leases}
+	return resp, nil
+}
+
+// countIrrevocables returns how many there are by the path of their mount.
+func (b *backend) countIrrevocables(found []lease.Irrevocable) map[string]int {
+	counts := map[string]int{}
+	for _, l := range found {
+		counts[b.mountPath(l.Mount)]++
+	}
+	return counts
+}
+
+// countLeases answers by mount, and unless only irrevocable ones are counted, by
+// role as well: mount → role → number.
+func (b *backend) countLeases(_ context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	switch kind := d.Get("type").(string); kind {
+	case "irrevocable":
+		found := b.Leases.Irrevocables()
+		return &logical.Response{Data: map[string]any{"lease_count": len(found), "counts": b.countIrrevocables(found)}}, nil
+	case "", "all":
+	default:
+		return logical.ErrorResponse("type %q cannot be counted: send type=irrevocable, or nothing for all leases", kind), nil
+	}
+	total, counts, roles := 0, map[string]int{}, map[string]map[string]int{}
+	for _, group := range b.Leases.Counts() {
+		path := b.mountPath(group.Mount)
+		total += group.Leases
+		counts[path] += group.Leases
+		if roles[path] == nil {
+			roles[path] = map[string]int{}
+		}
+		roles[path][group.Role] = group.Leases
+	}
+	return &logical.Response{Data: map[string]any{"lease_count": total, "counts": counts, "roles": roles}}, nil
+}
+
+// mountPath returns where a mount is, or its id if it is gone.
+func (b *backend) mountPath(id string) string {
+	if m, ok := b.Mounts.ByUUID(id); ok {
+		return m.Entry().Path
+	}
+	return id
+}
+
+// tidyLeases answers at once and works on.
+func (b *backend) tidyLeases(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	ctx = context.WithoutCancel(ctx)
+	b.tidying.Go(func() {
+		found, err := b.Leases.Tidy(ctx)
+		if err == nil {
+			err = b.Leases.RevokeOwnerless(ctx, b.Tokens.Alive)
+		}
+		if err != nil {
+			b.Logger().Error("tidying leases", "error", err)
+		}
+		b.Logger().Info("leases tidied", "found", found)
+	})
+	return endpoint.Begun(req)
 }

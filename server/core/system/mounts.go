@@ -40,12 +40,13 @@ func (b *backend) mountPaths(k kind) []*framework.Path {
 			logical.ReadOperation: b.listMounts(k),
 		}),
 		endpoint.New(k.route+"/(?P<path>.+?)/tune", "Reads or changes the settings of a mount.", endpoint.Fields{
-			"path":               where,
-			"default_lease_ttl":  endpoint.Text("Lifetime of leases that ask for none; empty for the server's."),
-			"max_lease_ttl":      endpoint.Text("Longest lifetime of a lease; empty for the server's."),
-			"description":        endpoint.Text("What the mount is for."),
-			"listing_visibility": endpoint.Text("unauth or hidden."),
-			"options":            {Type: framework.TypeKVPairs, Description: "Options of the engine."},
+			"path":                where,
+			"default_lease_ttl":   endpoint.Text("Lifetime of leases that ask for none; empty for the server's."),
+			"max_lease_ttl":       endpoint.Text("Longest lifetime of a lease; empty for the server's."),
+			"description":         endpoint.Text("What the mount is for."),
+			"listing_visibility":  endpoint.Text("unauth or hidden."),
+			"options":             {Type: framework.TypeKVPairs, Description: "Options of the engine."},
+			"user_lockout_config": {Type: framework.TypeMap, Description: "When failed logins lock a user out."},
 		}, endpoint.Operations{
 			logical.ReadOperation:   b.readTune(k),
 			logical.UpdateOperation: b.tune(k),
@@ -134,6 +135,7 @@ func (b *backend) readTune(k kind) framework.OperationFunc {
 		if e.Config.ListingVisibility != "" {
 			data["listing_visibility"] = e.Config.ListingVisibility
 		}
+		describeLockout(data, e)
 		return &logical.Response{Data: data}, nil
 	}
 }
@@ -188,6 +190,9 @@ func configure(c *mount.Config, sent map[string]any) error {
 		}
 		c.ForceNoCache = value
 	}
+	if err := configureLockout(&c.Lockout, sent["user_lockout_config"]); err != nil {
+		return err
+	}
 	switch visibility, _ := sent["listing_visibility"].(string); visibility {
 	case "unauth", "hidden":
 		c.ListingVisibility = visibility
@@ -238,7 +243,7 @@ func (b *backend) listVisible(_ context.Context, req *logical.Request, _ *framew
 	if err != nil {
 		return nil, err
 	}
-	acl := b.Policies.ACL(caller.Policies)
+	acl := b.acl(caller)
 	found := map[string]map[string]any{"secret": {}, "auth": {}}
 	for _, m := range b.Mounts.Mounts() {
 		e := m.Entry()
@@ -260,7 +265,7 @@ func (b *backend) readVisible(_ context.Context, req *logical.Request, d *framew
 		return nil, err
 	}
 	m, _, ok := b.Mounts.Route(d.Get("path").(string))
-	if !ok || !b.Policies.ACL(caller.Policies).Touches(m.Entry().Path) {
+	if !ok || !b.acl(caller).Touches(m.Entry().Path) {
 		return nil, logical.ErrPermissionDenied
 	}
 	data := describe(m.Entry())

@@ -2,8 +2,10 @@ package token
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -14,10 +16,11 @@ import (
 
 // Authority decides what lies beyond the store's knowledge.
 type Authority interface {
-	// Sudo reports whether a token with these policies has sudo on path.
-	Sudo(policies []string, path string) bool
-	// RenewToken prolongs t and returns it with warnings for the client.
-	RenewToken(ctx context.Context, t *Token, increment time.Duration) (*Token, []string, error)
+	// Sudo reports whether t has sudo on path.
+	Sudo(t *Token, path string) bool
+	// RenewToken prolongs t and returns it with warnings for the client, who
+	// asks over the connection from.
+	RenewToken(ctx context.Context, from *logical.Connection, t *Token, increment time.Duration) (*Token, []string, error)
 }
 
 // mountPath is where the backend is mounted.
@@ -37,8 +40,8 @@ func Factory(s *Store, a Authority) logical.Factory {
 		b.Backend = &framework.Backend{
 			Help:         "Creates, looks up, renews and revokes tokens.",
 			BackendType:  logical.TypeCredential,
-			PathsSpecial: &logical.Paths{Root: []string{"accessors/", "revoke-orphan"}},
-			Paths:        slices.Concat(b.createPaths(), b.lookupPaths(), b.renewPaths(), b.revokePaths()),
+			PathsSpecial: &logical.Paths{Root: []string{"accessors/", "revoke-orphan", "tidy"}},
+			Paths:        slices.Concat(b.createPaths(), b.rolePaths(), b.lookupPaths(), b.renewPaths(), b.revokePaths()),
 		}
 		return b, b.Setup(ctx, conf)
 	}
@@ -94,6 +97,7 @@ func (b *backend) revokePaths() []*framework.Path {
 		endpoint.Update("revoke-self", "Revokes the token of the request.", tokenField(), b.revokeSelf),
 		endpoint.Update("revoke-accessor", "Revokes the token with an accessor.", accessorField(), b.revokeAccessor),
 		endpoint.Update("revoke-orphan", "Revokes a token and lets its children live.", tokenField(), b.revokeOrphan),
+		endpoint.Update("tidy", "Removes what broken revocations left in storage.", nil, b.tidy),
 	}
 }
 
@@ -175,12 +179,15 @@ func description(t *Token, secret string) map[string]any {
 		"ttl":              int64(t.Remaining().Seconds()),
 		"explicit_max_ttl": int64(t.ExplicitMaxTTL.Seconds()),
 		"entity_id":        "",
-		"type":             "service",
+		"type":             t.Type().String(),
 		"renewable":        t.Renewable,
 		"issue_time":       t.IssueTime,
 	}
 	if !t.ExpireTime.IsZero() {
 		data["expire_time"] = t.ExpireTime
+	}
+	if t.Role != "" {
+		data["role"] = t.Role
 	}
 	if t.Period > 0 {
 		data["period"] = int64(t.Period.Seconds())
@@ -195,7 +202,7 @@ func description(t *Token, secret string) map[string]any {
 	return data
 }
 
-func (b *backend) renew(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+func (b *backend) renew(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 	secret, missing := named(d)
 	if missing != nil {
 		return missing, nil
@@ -204,7 +211,7 @@ func (b *backend) renew(ctx context.Context, _ *logical.Request, d *framework.Fi
 	if err != nil {
 		return nil, err
 	}
-	return b.prolong(ctx, t, secret, d)
+	return b.prolong(ctx, req, t, secret, d)
 }
 
 func (b *backend) renewSelf(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
@@ -212,20 +219,29 @@ func (b *backend) renewSelf(ctx context.Context, req *logical.Request, d *framew
 	if err != nil {
 		return nil, err
 	}
-	return b.prolong(ctx, t, req.ClientToken, d)
+	return b.prolong(ctx, req, t, req.ClientToken, d)
 }
 
-func (b *backend) renewAccessor(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+func (b *backend) renewAccessor(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 	t, err := b.byAccessor(d)
 	if err != nil {
 		return nil, err
 	}
-	return b.prolong(ctx, t, "", d)
+	return b.prolong(ctx, req, t, "", d)
 }
 
-func (b *backend) prolong(ctx context.Context, t *Token, secret string, d *framework.FieldData) (*logical.Response, error) {
+func (b *backend) prolong(ctx context.Context, req *logical.Request, t *Token, secret string, d *framework.FieldData) (*logical.Response, error) {
+	if t.Role != "" {
+		r, err := b.loadRole(ctx, t.Role)
+		if err != nil {
+			return nil, err
+		}
+		if r == nil {
+			return logical.ErrorResponse(fmt.Sprintf("token role %q no longer exists, its tokens cannot be renewed: create a new one", t.Role)), nil
+		}
+	}
 	increment := time.Duration(d.Get("increment").(int)) * time.Second
-	t, warnings, err := b.authority.RenewToken(ctx, t, increment)
+	t, warnings, err := b.authority.RenewToken(ctx, req.Connection, t, increment)
 	if err != nil {
 		return nil, err
 	}
@@ -240,11 +256,18 @@ func (b *backend) revoke(ctx context.Context, _ *logical.Request, d *framework.F
 	if missing != nil {
 		return missing, nil
 	}
-	return nil, b.store.Revoke(ctx, b.store.Key(secret))
+	return b.end(ctx, secret)
 }
 
 func (b *backend) revokeSelf(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-	return nil, b.store.Revoke(ctx, b.store.Key(req.ClientToken))
+	return b.end(ctx, req.ClientToken)
+}
+
+func (b *backend) end(ctx context.Context, secret string) (*logical.Response, error) {
+	if strings.HasPrefix(secret, BatchPrefix) {
+		return logical.ErrorResponse("batch tokens cannot be revoked; they end with their time or with their parent"), nil
+	}
+	return nil, b.store.Revoke(ctx, b.store.Key(secret))
 }
 
 func (b *backend) revokeAccessor(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
@@ -261,4 +284,17 @@ func (b *backend) revokeOrphan(ctx context.Context, _ *logical.Request, d *frame
 		return missing, nil
 	}
 	return nil, b.store.RevokeOrphan(ctx, b.store.Key(secret))
+}
+
+// tidy answers at once and works on.
+func (b *backend) tidy(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	ctx = context.WithoutCancel(ctx)
+	b.store.ends.Go(func() {
+		removed, err := b.store.Tidy(ctx)
+		if err != nil {
+			b.Logger().Error("tidying tokens", "error", err)
+		}
+		b.Logger().Info("tokens tidied", "removed", removed)
+	})
+	return endpoint.Begun(req)
 }

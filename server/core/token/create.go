@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,11 +31,15 @@ func (b *backend) createPaths() []*framework.Path {
 		"period":            {Type: framework.TypeDurationSecond, Description: "Each renewal grants this, without end; needs sudo."},
 		"num_uses":          {Type: framework.TypeInt, Description: "How many requests the token is good for; 0 without limit."},
 		"display_name":      {Type: framework.TypeString, Description: "A name for logs and for the users that engines create."},
-		"type":              {Type: framework.TypeString, Default: "service", Description: "The only type is service."},
+		"type":              {Type: framework.TypeString, Description: "service or batch; if empty, what the role says, or service."},
 	}
+	// Only the path may name the role: policies guard it by the path.
+	ofRole := maps.Clone(fields)
+	ofRole["role_name"] = &framework.FieldSchema{Type: framework.TypeString, Description: "Name of the token role."}
 	return []*framework.Path{
 		endpoint.Update("create", "Creates a token.", fields, b.create),
 		endpoint.Update("create-orphan", "Creates a token without a parent.", fields, b.create),
+		endpoint.Update("create/"+framework.GenericNameRegex("role_name"), "Creates a token of a role.", ofRole, b.create),
 	}
 }
 
@@ -43,9 +48,34 @@ func (b *backend) create(ctx context.Context, req *logical.Request, d *framework
 	if err != nil {
 		return nil, err
 	}
-	t := Token{
+	r, err := b.roleOf(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	t, err := b.plan(parent, r, req.Path, d)
+	if err != nil {
+		return logical.ErrorResponse(err.Error()), nil //nolint:nilerr // what the client sent is wrong, and says so in the answer
+	}
+	warnings, err := b.decideTTL(parent, t)
+	if err != nil {
+		return logical.ErrorResponse(err.Error()), nil //nolint:nilerr // likewise
+	}
+	secret, made, err := b.store.Create(ctx, d.Get("id").(string), *t)
+	if err != nil {
+		return nil, err
+	}
+	auth := made.Auth()
+	auth.ClientToken, auth.TTL = secret, made.TTL
+	return &logical.Response{Auth: auth, Warnings: warnings}, nil
+}
+
+// plan returns the token that the caller asks for, short of its lifetime, or
+// says why the caller may not have it.
+func (b *backend) plan(parent *Token, r *role, path string, d *framework.FieldData) (*Token, error) {
+	t := &Token{
 		Parent:         parent.Key,
-		Path:           mountPath + req.Path,
+		Alias:          parent.Alias,
+		Path:           mountPath + path,
 		DisplayName:    displayName(d.Get("display_name").(string)),
 		Meta:           d.Get("meta").(map[string]string),
 		Renewable:      d.Get("renewable").(bool),
@@ -57,39 +87,41 @@ func (b *backend) create(ctx context.Context, req *logical.Request, d *framework
 	if len(t.Meta) == 0 {
 		t.Meta = nil // null to clients, as it is once the token was stored and read
 	}
-	sudo := b.authority.Sudo(parent.Policies, t.Path)
+	sudo := b.authority.Sudo(parent, t.Path)
 	if err := permit(parent, t, d, sudo); err != nil {
-		return logical.ErrorResponse(err.Error()), nil
+		return nil, err
 	}
-	if req.Path == "create-orphan" || d.Get("no_parent").(bool) {
+	if path == "create-orphan" || d.Get("no_parent").(bool) {
 		t.Parent = ""
 	}
-	addDefault := !d.Get("no_default_policy").(bool)
-	if t.Policies, err = childPolicies(parent, d.Get("policies").([]string), addDefault, sudo); err != nil {
-		return logical.ErrorResponse(err.Error()), nil
+	if r != nil {
+		r.shape(t)
 	}
-	warnings, err := b.decideTTL(parent, &t)
-	if err != nil {
-		return logical.ErrorResponse(err.Error()), nil
+	var err error
+	asked, addDefault := d.Get("policies").([]string), !d.Get("no_default_policy").(bool)
+	if r != nil && r.restricts() {
+		t.Policies, err = r.policies(parent, asked, addDefault)
+	} else {
+		addDefault = addDefault && (r == nil || !r.NoDefaultPolicy)
+		t.Policies, err = childPolicies(parent, asked, addDefault, sudo)
 	}
-	secret, made, err := b.store.Create(ctx, d.Get("id").(string), t)
 	if err != nil {
 		return nil, err
 	}
-	auth := made.Auth()
-	auth.ClientToken, auth.TTL = secret, made.TTL
-	return &logical.Response{Auth: auth, Warnings: warnings}, nil
+	return t, t.decideKind(d, r)
 }
 
 // permit says why the caller may not have the token it asks for, if so.
-func permit(parent *Token, t Token, d *framework.FieldData, sudo bool) error {
-	switch kind := d.Get("type").(string); {
+func permit(parent, t *Token, d *framework.FieldData, sudo bool) error {
+	switch {
+	case parent.Batch:
+		return errors.New("a batch token cannot create tokens; use a service token")
 	case parent.NumUses != 0:
 		return errors.New("a token with limited uses cannot create tokens; use one without num_uses")
-	case kind != "service" && kind != "" && kind != "default":
-		return fmt.Errorf("token type %q is not supported; use service", kind)
 	case t.NumUses < 0:
 		return errors.New("num_uses must not be negative; use 0 for no limit")
+	case strings.HasPrefix(d.Get("id").(string), BatchPrefix):
+		return fmt.Errorf("the id of a token must not begin with %q", BatchPrefix)
 	case sudo:
 		return nil
 	case d.Get("id").(string) != "":
@@ -99,6 +131,28 @@ func permit(parent *Token, t Token, d *framework.FieldData, sudo bool) error {
 	case t.Period > 0:
 		return errors.New("period needs sudo on auth/token/create; use ttl")
 	}
+	return nil
+}
+
+// decideKind makes t a batch token where the client or the role asks for one.
+func (t *Token) decideKind(d *framework.FieldData, r *role) error {
+	kind := d.Get("type").(string)
+	if r != nil && (r.Kind == kindService || r.Kind == kindBatch || kind == "" || kind == "default") {
+		kind = strings.TrimPrefix(r.Kind, "default-")
+	}
+	switch {
+	case kind == "", kind == "default", kind == kindService:
+		return nil
+	case kind != kindBatch:
+		return fmt.Errorf("token type %q is unknown; use service or batch", kind)
+	case t.NumUses > 0, t.Period > 0, t.ExplicitMaxTTL > 0:
+		return errors.New("batch tokens have neither num_uses, period nor explicit_max_ttl; leave them out")
+	case d.Get("id").(string) != "":
+		return errors.New("the id of a batch token cannot be chosen; leave id out")
+	case slices.Contains(t.Policies, "root"):
+		return errors.New("batch tokens cannot be root tokens; ask for other policies")
+	}
+	t.Batch, t.Renewable = true, false
 	return nil
 }
 

@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -20,9 +21,9 @@ import (
 )
 
 const (
-	saltKey  = "salt"
-	idPrefix = "id/"
-	saltSize = 32 // bytes
+	saltKey    = "salt"
+	idPrefix   = "id/"
+	randomSize = 32 // bytes of the salt, and of the key of batch tokens
 	// expirations is how many expired tokens are cleared away at a time.
 	expirations = 8
 )
@@ -49,7 +50,8 @@ type Store struct {
 	leases  Leases
 	logger  hclog.Logger
 	ends    *work.Pool
-	salt    []byte // set by Restore
+	salt    []byte      // set by Restore
+	batch   cipher.AEAD // set by Restore
 
 	mu         sync.RWMutex
 	entries    map[string]*entry // guarded by mu; key → entry
@@ -88,7 +90,11 @@ func (s *Store) newEntry(t *Token) *entry {
 // Restore reads every token. Children whose parent is gone, which a crash in
 // the middle of a revocation leaves, are revoked.
 func (s *Store) Restore(ctx context.Context) error {
-	if err := s.loadSalt(ctx); err != nil {
+	var err error
+	if s.salt, err = s.loadRandom(ctx, saltKey); err != nil {
+		return err
+	}
+	if err := s.loadBatchKey(ctx); err != nil {
 		return err
 	}
 	keys, err := s.storage.List(ctx, idPrefix)
@@ -121,20 +127,21 @@ func (s *Store) Restore(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) loadSalt(ctx context.Context) error {
-	entry, err := s.storage.Get(ctx, saltKey)
+// loadRandom returns the random bytes stored under key, made when there are
+// none.
+func (s *Store) loadRandom(ctx context.Context, key string) ([]byte, error) {
+	entry, err := s.storage.Get(ctx, key)
 	if err != nil {
-		return fmt.Errorf("reading the token salt: %w", err)
+		return nil, fmt.Errorf("reading the tokens' %s: %w", key, err)
 	}
 	if entry == nil {
-		entry = &logical.StorageEntry{Key: saltKey, Value: make([]byte, saltSize)}
+		entry = &logical.StorageEntry{Key: key, Value: make([]byte, randomSize)}
 		rand.Read(entry.Value)
 		if err := s.storage.Put(ctx, entry); err != nil {
-			return fmt.Errorf("writing the token salt: %w", err)
+			return nil, fmt.Errorf("writing the tokens' %s: %w", key, err)
 		}
 	}
-	s.salt = entry.Value
-	return nil
+	return entry.Value, nil
 }
 
 // Key returns the key under which the token with that secret part is kept.
@@ -145,8 +152,13 @@ func (s *Store) Key(secret string) string {
 }
 
 // Create keeps a new token and returns its secret part with what was kept. An
-// empty secret is made up. Parent, when set, must be a live token.
+// empty secret is made up, as that of a batch token always is. Parent, when set,
+// must be a live token.
 func (s *Store) Create(ctx context.Context, secret string, t Token) (string, *Token, error) {
+	if t.Batch {
+		secret, err := s.createBatch(&t)
+		return secret, &t, err
+	}
 	if secret == "" {
 		secret = Prefix + rand.Text()
 	}
@@ -192,13 +204,24 @@ func (s *Store) insert(e *entry) error {
 }
 
 // Lookup finds a token by its secret part, without using it up.
-func (s *Store) Lookup(secret string) (*Token, error) { return s.ByKey(s.Key(secret)) }
+func (s *Store) Lookup(secret string) (*Token, error) {
+	if strings.HasPrefix(secret, BatchPrefix) {
+		return s.openBatch(secret)
+	}
+	return s.ByKey(s.Key(secret))
+}
 
 // ByKey finds a token by its key.
 func (s *Store) ByKey(key string) (*Token, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return snapshot(s.entries[key])
+}
+
+// Alive reports whether there is a token with that key.
+func (s *Store) Alive(key string) bool {
+	_, err := s.ByKey(key)
+	return err == nil
 }
 
 // ByAccessor finds a token by its accessor.
@@ -291,6 +314,28 @@ func (s *Store) schedule(e *entry, t *Token) {
 	if !t.ExpireTime.IsZero() {
 		s.queue.Set(&e.Timer, t.ExpireTime, e)
 	}
+}
+
+// Tidy removes records that no token stands behind any more, which a storage
+// that failed in the middle of a revocation leaves, and returns their number.
+func (s *Store) Tidy(ctx context.Context) (removed int, err error) {
+	keys, err := s.storage.List(ctx, idPrefix)
+	if err != nil {
+		return 0, fmt.Errorf("listing tokens: %w", err)
+	}
+	for _, key := range keys {
+		s.mu.RLock()
+		_, known := s.entries[key] // a record is written after its token is known
+		s.mu.RUnlock()
+		if known {
+			continue
+		}
+		if err := s.storage.Delete(ctx, idPrefix+key); err != nil {
+			return removed, fmt.Errorf("removing the record of a token: %w", err)
+		}
+		removed++
+	}
+	return removed, nil
 }
 
 // under returns the keys of the tokens made by requests below prefix.

@@ -21,7 +21,7 @@ func fail(err error) (*logical.Response, error) {
 	switch fault.ClassOf(err) {
 	case fault.Refused, fault.NoUser:
 		return refuse("%s", err)
-	case fault.Later:
+	case fault.Later, fault.Left:
 		return nil, logical.CodedError(http.StatusBadGateway, err.Error())
 	default:
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"github.com/novatech/securevault/server/core/intent"
 	"github.com/novatech/securevault/server/core/password"
 	"github.com/novatech/securevault/server/engines/database/fault"
 )
@@ -71,9 +72,7 @@ func (b *backend) issue(ctx context.Context, req *logical.Request, name string, 
 		return nil, err
 	}
 	defer database.release()
-	call, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	user, err := database.NewUser(call, dbplugin.NewUserRequest{
+	username, err := b.newUser(ctx, database, role, dbplugin.NewUserRequest{
 		UsernameConfig:     dbplugin.UsernameMetadata{DisplayName: req.DisplayName, RoleName: name},
 		Statements:         dbplugin.Statements{Commands: role.CreationStatements},
 		RollbackStatements: dbplugin.Statements{Commands: role.RollbackStatements},
@@ -85,9 +84,45 @@ func (b *backend) issue(ctx context.Context, req *logical.Request, name string, 
 		return nil, scrubbed(err, secret, config.password())
 	}
 	if ctx.Err() != nil {
-		return nil, b.abandon(ctx, database, user.Username, role)
+		return nil, b.abandon(ctx, database, username, role)
 	}
-	return b.lease(name, role, user.Username, secret), nil
+	return b.lease(name, role, username, secret), nil
+}
+
+// namer is a plugin that can tell the name of a user before it makes it.
+type namer interface {
+	// NewUsername makes up a name.
+	NewUsername(dbplugin.UsernameMetadata) (string, error)
+	// NewNamedUser is NewUser for a user of that name. An error means that there
+	// is no such user, unless its class is fault.Left or fault.Unknown.
+	NewNamedUser(ctx context.Context, name string, req dbplugin.NewUserRequest) (dbplugin.NewUserResponse, error)
+}
+
+// newUser creates the user and returns its name. Where the plugin is a namer,
+// the server knows of the user before it exists: should it die right after, it
+// removes the user at its next start.
+func (b *backend) newUser(ctx context.Context, database *instance, role *role, req dbplugin.NewUserRequest) (string, error) {
+	planned, ok := database.Database.(namer)
+	if !ok {
+		call, cancel := context.WithTimeout(ctx, callLimit)
+		defer cancel()
+		made, err := database.NewUser(call, req)
+		return made.Username, err
+	}
+	username, err := planned.NewUsername(req.UsernameConfig)
+	if err != nil {
+		return "", err
+	}
+	if err := intent.Record(ctx, b.lease(req.UsernameConfig.RoleName, role, username, "").Secret); err != nil {
+		return "", err
+	}
+	call, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	_, err = planned.NewNamedUser(call, username, req)
+	if class := fault.ClassOf(err); err != nil && class != fault.Left && class != fault.Unknown {
+		intent.Withdraw(ctx)
+	}
+	return username, err
 }
 
 // abandon removes a user whose client has gone while it was made.
@@ -102,6 +137,7 @@ func (b *backend) abandon(ctx context.Context, database *instance, username stri
 	if err != nil {
 		return fault.New(fault.Later, "the request ended (%s), and removing its user %q failed: drop it by hand: %s", cause, username, err)
 	}
+	intent.Withdraw(ctx)
 	return fault.New(fault.Later, "the request ended before its user was made: %s: try again", cause)
 }
 

@@ -7,8 +7,8 @@
 // of dbplugin/v5, listed in all.go; the engine keeps one open instance for each
 // configuration (connection.go).
 //
-// It promises: a failed request leaves no user behind; a revocation that
-// succeeded means the user is gone; no answer holds the admin's password; and a
+// It promises: a failed request leaves no user behind, nor does a server that
+// dies during one; a revocation that succeeded means the user is gone; no answer holds the admin's password; and a
 // database that hangs delays only those who use it.
 package database
 

@@ -22,3 +22,6 @@ func (b *backend) plugin(name string) (func() dbplugin.Database, error) {
 	}
 	return nil, fault.New(fault.Refused, "unknown plugin_name %q%s: known are %s", name, nearest.Hint(name, known), strings.Join(known, ", "))
 }
+
+// Plugins returns every plugin_name, sorted.
+func Plugins() []string { return slices.Sorted(maps.Keys(plugins())) }

@@ -58,7 +58,10 @@ func (s *Store) Get(_ context.Context, key string) ([]byte, error) {
 }
 
 // Put implements store.Store.
-func (s *Store) Put(_ context.Context, key string, value []byte) error {
+func (s *Store) Put(ctx context.Context, key string, value []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	kept := make([]byte, len(value)) // an empty value is not an absent one
 	copy(kept, value)
 
@@ -79,7 +82,10 @@ func (s *Store) Put(_ context.Context, key string, value []byte) error {
 }
 
 // Delete implements store.Store.
-func (s *Store) Delete(_ context.Context, key string) error {
+func (s *Store) Delete(ctx context.Context, key string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	remove(s.root, key)

@@ -28,6 +28,8 @@ const (
 	Later
 	// NoUser means that the user no longer exists on the database.
 	NoUser
+	// Left is Later for a creation that may have left its user behind.
+	Left
 )
 
 // Error is an explained failure.

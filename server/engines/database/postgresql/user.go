@@ -28,12 +28,26 @@ const undoLimit = 10 * time.Second
 // NewUser creates a role with the creation statements, all of them or none. The
 // rollback statements are not needed: the server rolls back.
 func (d *Database) NewUser(ctx context.Context, req dbplugin.NewUserRequest) (dbplugin.NewUserResponse, error) {
+	name, err := d.NewUsername(req.UsernameConfig)
+	if err != nil {
+		return dbplugin.NewUserResponse{}, err
+	}
+	return d.NewNamedUser(ctx, name, req)
+}
+
+// NewUsername makes up the name of a role that is about to be created.
+func (d *Database) NewUsername(metadata dbplugin.UsernameMetadata) (string, error) {
+	name, err := d.usernames.Generate(metadata)
+	if err != nil {
+		return "", fault.New(fault.Refused, "%s", err)
+	}
+	return name, nil
+}
+
+// NewNamedUser is NewUser for a role of that name.
+func (d *Database) NewNamedUser(ctx context.Context, name string, req dbplugin.NewUserRequest) (dbplugin.NewUserResponse, error) {
 	if req.CredentialType != dbplugin.CredentialTypePassword {
 		return dbplugin.NewUserResponse{}, fault.New(fault.Refused, "credential_type %q is unknown to PostgreSQL: use password", req.CredentialType)
-	}
-	name, err := d.usernames.Generate(req.UsernameConfig)
-	if err != nil {
-		return dbplugin.NewUserResponse{}, fault.New(fault.Refused, "%s", err)
 	}
 	text, err := render("creation_statements", req.Statements, map[string]string{
 		"name": name, "username": name, "password": req.Password, "expiration": req.Expiration.Format(expirationFormat),
@@ -78,7 +92,7 @@ func (d *Database) create(ctx context.Context, name, text string) error {
 }
 
 func (d *Database) orphaned(err, undoErr error, name string) error {
-	return fault.New(fault.Later, "%s; then removing the half-made role %q failed as well: drop it by hand: %s",
+	return fault.New(fault.Left, "%s; then removing the half-made role %q failed as well: drop it by hand: %s",
 		d.explain(err, "running creation_statements"), name, d.explain(undoErr, "cleaning up"))
 }
 

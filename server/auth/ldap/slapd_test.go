@@ -1,0 +1,202 @@
+package ldap_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// slapd is a real OpenLDAP server with a few people and groups.
+type slapd struct {
+	plain, tls string // URLs
+	ca         string // PEM
+}
+
+const (
+	adminDN       = "cn=admin,dc=example,dc=org"
+	adminPassword = "known-to-the-service"
+)
+
+// people of the directory: dave is there twice, mallory's name is a trap for
+// filters.
+const people = `dn: dc=example,dc=org
+objectClass: dcObject
+objectClass: organization
+o: Example
+dc: example
+
+dn: ou=people,dc=example,dc=org
+objectClass: organizationalUnit
+ou: people
+
+dn: ou=guests,dc=example,dc=org
+objectClass: organizationalUnit
+ou: guests
+
+dn: ou=groups,dc=example,dc=org
+objectClass: organizationalUnit
+ou: groups
+
+dn: uid=alice,ou=people,dc=example,dc=org
+objectClass: inetOrgPerson
+uid: alice
+cn: Alice
+sn: Liddell
+userPassword: wonderland
+
+dn: uid=bob,ou=people,dc=example,dc=org
+objectClass: inetOrgPerson
+uid: bob
+cn: Bob
+sn: Builder
+userPassword: spanner
+
+dn: uid=dave,ou=people,dc=example,dc=org
+objectClass: inetOrgPerson
+uid: dave
+cn: Dave
+sn: One
+userPassword: twin
+
+dn: uid=dave,ou=guests,dc=example,dc=org
+objectClass: inetOrgPerson
+uid: dave
+cn: Dave
+sn: Two
+userPassword: twin
+
+dn: cn=Engineers,ou=groups,dc=example,dc=org
+objectClass: groupOfNames
+cn: Engineers
+member: uid=alice,ou=people,dc=example,dc=org
+
+dn: cn=staff,ou=groups,dc=example,dc=org
+objectClass: groupOfNames
+cn: staff
+member: uid=alice,ou=people,dc=example,dc=org
+member: uid=bob,ou=people,dc=example,dc=org
+`
+
+// startSlapd starts the server on loopback; it ends with the test.
+func startSlapd(t *testing.T) slapd {
+	t.Helper()
+	program := find(t, "slapd")
+	folder := t.TempDir()
+	ca := writeCertificate(t, folder)
+	write(t, folder, "people.ldif", people)
+	if err := os.Mkdir(filepath.Join(folder, "db"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, folder, "slapd.conf", fmt.Sprintf(`
+include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+pidfile %[1]s/pid
+TLSCertificateFile %[1]s/cert.pem
+TLSCertificateKeyFile %[1]s/key.pem
+database mdb
+suffix dc=example,dc=org
+rootdn %[2]s
+rootpw %[3]s
+directory %[1]s/db
+access to attrs=userPassword by anonymous auth by * none
+access to dn.subtree=ou=groups,dc=example,dc=org by dn=%[2]s read by users read by * none
+access to * by users read by anonymous auth by * none
+`, folder, adminDN, adminPassword))
+	conf := filepath.Join(folder, "slapd.conf")
+	if out, err := exec.Command(program, "-T", "add", "-f", conf, "-l", filepath.Join(folder, "people.ldif")).CombinedOutput(); err != nil {
+		t.Fatalf("filling the directory: %v\n%s", err, out)
+	}
+	s := slapd{plain: "ldap://" + freeAddress(t), tls: "ldaps://" + freeAddress(t), ca: ca}
+	var logs bytes.Buffer
+	command := exec.Command(program, "-d", "0", "-f", conf, "-h", s.plain+" "+s.tls)
+	command.Stderr = &logs
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		command.Process.Signal(syscall.SIGTERM)
+		command.Wait()
+	})
+	for range 500 {
+		conn, err := net.Dial("tcp", s.tls[len("ldaps://"):])
+		if err == nil {
+			conn.Close()
+			return s
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("slapd does not listen: %s", logs.String())
+	return slapd{}
+}
+
+func find(t *testing.T, program string) string {
+	t.Helper()
+	if path, err := exec.LookPath(program); err == nil {
+		return path
+	}
+	path := "/usr/sbin/" + program
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("%s is missing: install it with make packages (Debian package slapd)", program)
+	}
+	return path
+}
+
+func write(t *testing.T, folder, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// writeCertificate writes cert.pem and key.pem for 127.0.0.1, and returns the
+// certificate, which is its own authority.
+func writeCertificate(t *testing.T, folder string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "directory"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	write(t, folder, "cert.pem", certificate)
+	write(t, folder, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+	return certificate
+}

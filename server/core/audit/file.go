@@ -1,0 +1,91 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+const (
+	fileMode   = 0o600
+	folderMode = 0o700
+)
+
+// file appends to a file; "stdout" and "discard" stand for no file at all.
+type file struct {
+	path string
+	mode fs.FileMode // 0: as it is
+	file *os.File    // nil to discard
+}
+
+func fileOptions(o *options) func() (sink, error) {
+	path := o.text("file_path", "")
+	if older := o.text("path", ""); path == "" {
+		path = older
+	}
+	digits := o.text("mode", "0600")
+	return func() (sink, error) {
+		bits, err := strconv.ParseUint(digits, 8, 9)
+		if err != nil {
+			return nil, fmt.Errorf("option mode: %q: write octal digits such as 0600", digits)
+		}
+		f := &file{path: path, mode: fs.FileMode(bits)}
+		switch path {
+		case "":
+			return nil, errors.New("option file_path is missing: name a file, or stdout")
+		case "stdout":
+			f.file = os.Stdout
+			return f, nil
+		case "discard":
+			return f, nil
+		}
+		return f, f.open()
+	}
+}
+
+func (f *file) open() error {
+	if err := os.MkdirAll(filepath.Dir(f.path), folderMode); err != nil {
+		return fmt.Errorf("making the folder of the audit file: %w", err)
+	}
+	opened, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, fileMode)
+	if err != nil {
+		return fmt.Errorf("opening the audit file: %w", err)
+	}
+	if f.mode != 0 {
+		if err := opened.Chmod(f.mode); err != nil {
+			return errors.Join(fmt.Errorf("setting the mode of the audit file: %w", err), opened.Close())
+		}
+	}
+	f.file = opened
+	return nil
+}
+
+func (f *file) write(line []byte) error {
+	if f.file == nil {
+		return nil
+	}
+	_, err := f.file.Write(line)
+	return err
+}
+
+// reopen goes on with the old file when there can be no new one.
+func (f *file) reopen() error {
+	if f.file == nil || f.file == os.Stdout {
+		return nil
+	}
+	old := f.file
+	if err := f.open(); err != nil {
+		return err
+	}
+	return old.Close()
+}
+
+func (f *file) close() error {
+	if f.file == nil || f.file == os.Stdout {
+		return nil
+	}
+	return f.file.Close()
+}
