@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,10 +110,9 @@ func (r *rig) build(text string, opts Options) *Agent {
 	file := r.load(text)
 	core, logs := logged.New(zap.DebugLevel)
 	r.logs, opts.Log = logs, zap.New(core)
-	if opts.Transport == nil {
-		opts.Transport = r.server.Transport()
+	if opts.Address == "" {
+		opts.Address, opts.Transport = vaulttest.Address, cmp.Or(opts.Transport, r.server.Transport())
 	}
-	opts.Address = vaulttest.Address
 	if opts.Getenv == nil {
 		opts.Getenv = func(string) string { return "" }
 	}
@@ -161,6 +161,7 @@ func (r *rig) expect(what string, got, want any) {
 	}
 }
 
+// Reference, section 2, row 4.
 func TestRendersRotatesAndRevokesWhatItHoldsAtShutdown(t *testing.T) {
 	within(t, func(r *rig) {
 		r.launch(approle+pair("db"), Options{})
@@ -177,6 +178,7 @@ func TestRendersRotatesAndRevokesWhatItHoldsAtShutdown(t *testing.T) {
 	})
 }
 
+// Reference, section 3, row 1.
 func TestTheOldLeaseLivesUntilTheAppWasTold(t *testing.T) {
 	within(t, func(r *rig) {
 		r.write("app.pid", "1\n") // replaced below by a pid that does not exist
@@ -203,6 +205,7 @@ func TestOneShotLeavesItsLeasesToTheApp(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 4.
 func TestAnAgentToldToKeepItsLeasesKeepsThem(t *testing.T) {
 	within(t, func(r *rig) {
 		r.launch("revoke_on_exit = false\n"+approle+pair("db"), Options{})
@@ -218,6 +221,7 @@ template {
   destination = "DIR/endless"
 }`
 
+// Reference, section 2, row 20.
 func TestOneShotFailuresHaveTheirOwnExitCodesAndLeaveNothing(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -254,6 +258,9 @@ func TestOneShotFailuresHaveTheirOwnExitCodesAndLeaveNothing(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), test.says) {
 					t.Errorf("error %q does not say %q", err, test.says)
 				}
+				for _, secret := range []string{"password-", "the-secret", "hvs."} {
+					r.expect("the error or the log holds "+secret, strings.Contains(err.Error()+r.logged(), secret), false)
+				}
 				r.expect("live leases", len(r.server.Live()), 0)
 				if n := r.server.Issued(""); n > maxPasses+2 {
 					t.Errorf("credentials issued = %d", n)
@@ -263,6 +270,7 @@ func TestOneShotFailuresHaveTheirOwnExitCodesAndLeaveNothing(t *testing.T) {
 	}
 }
 
+// Reference, section 2, row 8.
 func TestAFailingTemplateDoesNotHoldUpTheRest(t *testing.T) {
 	within(t, func(r *rig) {
 		r.server.Inject(vaulttest.Fault{Op: vaulttest.Read, Path: "secret/data/other", Status: 403})
@@ -289,6 +297,7 @@ template {
 	})
 }
 
+// Reference, section 2, row 15.
 func TestTemplatesThatShareASecretSwitchTogether(t *testing.T) {
 	within(t, func(r *rig) {
 		r.launch(approle+pair("one")+pair("two"), Options{})
@@ -345,6 +354,7 @@ func TestADeadTokenLeadsToANewLoginAndNewLeases(t *testing.T) {
 	}
 }
 
+// Reference, section 2, row 1.
 func TestATokenNearItsEndIsReplacedWithItsLeases(t *testing.T) {
 	within(t, func(r *rig) {
 		r.server.AppRole(vaulttest.AppRole{RoleID: "the-role", SecretID: "the-secret", TokenTTL: 60 * time.Second, TokenMaxTTL: 90 * time.Second})
@@ -388,6 +398,7 @@ func TestTheTokenIsWrittenToItsSinks(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 24.
 func TestATokenOfTheEnvironmentNeedsNoLogin(t *testing.T) {
 	within(t, func(r *rig) {
 		r.launch(pair("db"), Options{Once: true, Deadline: time.Minute, Getenv: func(name string) string {
@@ -440,6 +451,7 @@ func (r *rig) close(log *state.Log) {
 	}
 }
 
+// Reference, section 2, row 6.
 func TestARestartAdoptsTokenAndLeases(t *testing.T) {
 	within(t, func(r *rig) {
 		log := r.state()
@@ -463,6 +475,7 @@ func TestARestartAdoptsTokenAndLeases(t *testing.T) {
 	})
 }
 
+// Reference, section 3, row 4.
 func TestAKilledAgentLeavesNothingUnaccounted(t *testing.T) {
 	within(t, func(r *rig) {
 		r.launch(approle+pair("db"), Options{State: r.state()})
@@ -524,6 +537,7 @@ func TestATokenThatEndedDuringARestartIsReplacedWithItsLeases(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 5.
 func TestTheSidecarTakesOverFromTheInitContainer(t *testing.T) {
 	within(t, func(r *rig) {
 		r.server.Role("database/creds/*", vaulttest.Role{TTL: 100 * time.Second})
@@ -546,6 +560,7 @@ func TestTheSidecarTakesOverFromTheInitContainer(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 10.
 func TestAServerThatIsDownAtTheStartLeavesTheAdoptedSecretsInUse(t *testing.T) {
 	within(t, func(r *rig) {
 		log := r.state()
@@ -591,6 +606,7 @@ func TestNothingIsPublishedWhileTheStateCannotBeWritten(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 11.
 func TestAReloadKeepsTheLeasesOfWhatIsStillWanted(t *testing.T) {
 	within(t, func(r *rig) {
 		r.server.Role("database/creds/*", vaulttest.Role{TTL: 100 * time.Second})
@@ -612,6 +628,7 @@ func TestAReloadKeepsTheLeasesOfWhatIsStillWanted(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 11.
 func TestABadConfigurationKeepsTheOldOneRunning(t *testing.T) {
 	within(t, func(r *rig) {
 		r.launch(approle+pair("db"), Options{})
@@ -640,6 +657,7 @@ func TestAReloadedTemplateThatFailsLeavesFileAndLease(t *testing.T) {
 	})
 }
 
+// Reference, section 3, row 3.
 func TestACheckMustPassBeforeTheFileChanges(t *testing.T) {
 	within(t, func(r *rig) {
 		r.write("verdict", "")
@@ -719,6 +737,7 @@ template {
 	})
 }
 
+// Reference, section 2, row 13.
 func TestTheServiceManagerIsToldWhatHappens(t *testing.T) {
 	// Outside of a bubble: a socket is no part of one.
 	socket := filepath.Join(t.TempDir(), "notify")
@@ -730,7 +749,8 @@ func TestTheServiceManagerIsToldWhatHappens(t *testing.T) {
 	r := &rig{T: t, dir: t.TempDir(), server: vaulttest.New(), start: time.Now()}
 	r.server.Role(creds, vaulttest.Role{TTL: time.Hour})
 	environment := map[string]string{"NOTIFY_SOCKET": socket, "VAULT_TOKEN": vaulttest.RootToken}
-	a := r.build(pair("db"), Options{Getenv: func(name string) string { return environment[name] }})
+	const slow = `notify "command" { command = "echo >DIR/telling; until test -e DIR/go; do sleep 0.01; done" }`
+	a := r.build(pair("db")+slow, Options{Getenv: func(name string) string { return environment[name] }})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
@@ -743,6 +763,12 @@ func TestTheServiceManagerIsToldWhatHappens(t *testing.T) {
 		}
 		return string(message[:n])
 	}
+	r.until("the hook", func() bool { return r.read("telling") != "" })
+	_ = conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if n, err := conn.Read(make([]byte, 1000)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a message of %d bytes, %v, before the app was told", n, err)
+	}
+	r.write("go", "")
 	if got := receive(); !strings.HasPrefix(got, "READY=1\nSTATUS=1 secret") || r.read("db") == "" {
 		t.Errorf("first message = %q, file = %q", got, r.read("db"))
 	}
@@ -769,6 +795,7 @@ env_file {
 	})
 }
 
+// Reference, section 3, row 2.
 func TestTheFilesOfAGroupSwitchAtOnce(t *testing.T) {
 	within(t, func(r *rig) {
 		r.launch(approle+`

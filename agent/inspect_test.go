@@ -53,6 +53,7 @@ func inFolder(t *testing.T, files map[string]string) {
 
 const legacyAgent = "\"template\" = { contents = \"x\" destination = \"y\" perms = 640 } # a file\n"
 
+// Reference, section 2, row 12.
 func TestValidate(t *testing.T) {
 	inFolder(t, map[string]string{
 		"good.hcl":     "auto_auth {\n method \"token_file\" {\n  config { token_file_path = \"t\" }\n }\n sink \"file\" {\n  config { path = \"s\" }\n }\n}\ntemplate {\n contents = \"x\"\n destination = \"y\"\n}\ntemplate {\n contents = \"x\"\n destination = \"z\"\n}\n",

@@ -137,6 +137,8 @@ func TestAWrappedTokenReachesTheSinkAndNobodyElse(t *testing.T) {
 
 // Pain 1 of other agents: a login anew issues every dynamic secret again, at
 // once, and the old ones die under the app.
+//
+// Reference, section 2, row 1.
 func TestNewCredentialsMoveTheLeasesOneByOneWhileTheOldTokenLives(t *testing.T) {
 	within(t, func(r *rig) {
 		const secrets = 30

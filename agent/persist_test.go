@@ -33,6 +33,7 @@ func (r *rig) opened(exit string) (log *state.Log, warnings string, revokes bool
 	return log, r.logged(), file.RevokeOnExit, err
 }
 
+// Reference, section 2, row 5.
 func TestAPersistentCacheHandsOnWhatTheInitContainerHasIssued(t *testing.T) {
 	r := &rig{T: t, dir: t.TempDir(), server: vaulttest.New()}
 	r.server.Role(creds, vaulttest.Role{TTL: time.Hour})

@@ -62,6 +62,7 @@ func (r *rig) planned(text string, args ...string) forecast {
 	return f
 }
 
+// Reference, section 3, row 7.
 func TestThePlanForeseesWhatTheAgentThenDoes(t *testing.T) {
 	within(t, func(r *rig) {
 		r.server.Static("database/roles/app", map[string]any{"default_ttl": 100, "max_ttl": "250s"})
@@ -92,6 +93,7 @@ func TestThePlanForeseesWhatTheAgentThenDoes(t *testing.T) {
 	})
 }
 
+// Reference, section 3, row 7.
 func TestThePlanTellsWhatTheTokenMayNotHave(t *testing.T) {
 	within(t, func(r *rig) {
 		r.server.Role("aws/creds/app", vaulttest.Role{TTL: time.Hour})
@@ -164,6 +166,7 @@ func TestThePlanKnowsWhatTheStateHolds(t *testing.T) {
 	})
 }
 
+// Reference, section 3, row 7.
 func TestThePlanShowsWhatBecomesOfEachFile(t *testing.T) {
 	within(t, func(r *rig) {
 		fixed := func(name, text string) string {

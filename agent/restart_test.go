@@ -89,6 +89,49 @@ func TestAKillInTheMiddleOfARotationLeavesNothingUnaccounted(t *testing.T) {
 	})
 }
 
+// Reference, section 3, row 5.
+func TestTheStateIsSealedByACredentialOfSystemd(t *testing.T) {
+	within(t, func(r *rig) {
+		credentials := t.TempDir()
+		getenv := func(name string) string { return map[string]string{"CREDENTIALS_DIRECTORY": credentials}[name] }
+		key := func(text string) {
+			if err := os.WriteFile(filepath.Join(credentials, "state-key"), []byte(text), 0o400); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run := func() {
+			t.Helper()
+			text := "state {\n path = \"DIR/state\"\n credential = \"state-key\"\n}\n" + approle + pair("db")
+			opts := Options{Getenv: getenv, Address: vaulttest.Address}
+			file := r.load(text)
+			log, err := openState(file, clientConfig(file, opts), getenv, zap.NewNop())
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.launch(approle+pair("db"), Options{Getenv: getenv, State: log})
+			time.Sleep(time.Second)
+			r.expect("end", r.end(), nil)
+			r.close(log)
+		}
+		key(strings.Repeat("k", 32))
+		run()
+		run()
+		r.expect("credentials of two starts", r.server.Issued(creds), 1)
+		if _, err := os.Stat(r.path("state.key")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("a key beside the state: %v", err)
+		}
+		for _, secret := range []string{"password-1", "v-app-1", r.token(), creds} {
+			r.expect(secret+" is readable in the state", strings.Contains(r.read("state"), secret), false)
+		}
+		if err := os.Remove(filepath.Join(credentials, "state-key")); err != nil {
+			t.Fatal(err)
+		}
+		key(strings.Repeat("z", 32))
+		run()
+		r.expect("credentials after a start with another key", r.server.Issued(creds), 2)
+	})
+}
+
 func TestAStateThatCannotBeTrustedIsSetAsideAndDoneWithout(t *testing.T) {
 	spoil := map[string]func(r *rig){
 		"a byte that was changed": func(r *rig) {

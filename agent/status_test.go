@@ -60,6 +60,7 @@ func (r *rig) probe(path string, code int, says string) {
 	}
 }
 
+// Reference, section 2, row 13.
 func TestReadyMeansRenderedAndTold(t *testing.T) {
 	within(t, func(r *rig) {
 		repair := r.server.Inject(vaulttest.Fault{Op: vaulttest.Read, Status: 503, Messages: []string{"Vault is sealed"}})
@@ -81,23 +82,31 @@ func TestReadyMeansRenderedAndTold(t *testing.T) {
 	})
 }
 
+// Reference, section 3, row 9.
 func TestAnOutageLeavesTheAgentReadyUntilMaxStaleIsOver(t *testing.T) {
 	within(t, func(r *rig) {
 		r.launch(strings.Replace(approle, "jitter = 0", "jitter = 0\n  max_stale = \"30s\"", 1)+pair("db")+observed, Options{})
 		r.probe("/ready", 200, "ready")
-		r.server.Inject(vaulttest.Fault{Status: 503})
+		repair := r.server.Inject(vaulttest.Fault{Status: 503})
 		r.at(99 * time.Second)
 		r.probe("/ready", 200, "ready")
 		r.at(125 * time.Second)
 		r.probe("/ready", 200, "ready")
 		r.at(131 * time.Second)
 		r.probe("/ready", 503, "more than max_stale allows")
+		r.expect("last known good", r.read("db"), "v-app-1:password-1")
 		r.probe("/startup", 200, "started")
 		r.probe("/metrics", 200, "securevault_agent_ready 0\n")
+		repair()
+		r.at(5 * time.Minute)
+		r.probe("/ready", 200, "ready")
+		r.expect("file", r.read("db"), "v-app-2:password-2")
 		_ = r.end()
 	})
 }
 
+// Reference, section 2, row 12.
+// Reference, section 3, row 8.
 func TestStatusTellsTheLifeOfACredential(t *testing.T) {
 	within(t, func(r *rig) {
 		r.launch(approle+pair("db")+observed, Options{})
@@ -151,6 +160,7 @@ func TestALeaseThatEndsByItselfCountsAsExpired(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 14.
 func TestQuitStopsTheAgentAsASignalDoes(t *testing.T) {
 	within(t, func(r *rig) {
 		r.launch(approle+pair("db")+observed, Options{})

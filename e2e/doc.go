@@ -6,7 +6,9 @@
 // github.com/rogpeppe/go-internal/testscript`) and the few commands of
 // commands_test.go. clients_test.go runs the programs of examples/clients,
 // crash_test.go kills the agent at random moments, and rotations_test.go looks at
-// the apps while that happens.
+// the apps while that happens. page_test.go opens the agent's status page in a
+// browser. reference_test.go sees to it that every row of the agent's reference
+// has a test that names it.
 //
 //	go test ./e2e                                        # all
 //	go test ./e2e -run TestJourneys/guide_postgresql -v  # one journey

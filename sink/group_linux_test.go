@@ -18,6 +18,7 @@ import (
 // of its own. One switch makes about a dozen.
 const killSteps = 40
 
+// Reference, section 3, row 2.
 func TestGroupKilledAtAnyStepIsAllOldOrAllNew(t *testing.T) {
 	const variable = "SINK_TEST_GROUP"
 	if folder := os.Getenv(variable); folder != "" {

@@ -144,6 +144,7 @@ func TestGroupUnchangedSwitchesNothing(t *testing.T) {
 	wantMode(t, filepath.Join(g.Directory, string(before), "tls.key"), 0o600)
 }
 
+// Reference, section 3, row 2.
 func TestGroupRollsBackToTheGenerationBefore(t *testing.T) {
 	g := pair(t)
 	publish(t, g, "tls.crt", "cert 1", "tls.key", "key 1")

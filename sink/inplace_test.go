@@ -9,6 +9,7 @@ import (
 	"testing"
 )
 
+// Reference, section 2, row 21.
 func TestInPlaceKeepsTheFileThatIsMounted(t *testing.T) {
 	tests := []struct{ name, old, content string }{
 		{"longer", "old", "new content"},
@@ -113,6 +114,7 @@ func TestInPlaceNeedsNoFolderThatCanBeWrittenTo(t *testing.T) {
 	wantContent(t, f.Path, "new")
 }
 
+// Reference, section 2, row 21.
 func TestInPlaceWritesThroughAMount(t *testing.T) {
 	folder := t.TempDir()
 	source, path := filepath.Join(folder, "source"), filepath.Join(folder, "secret")

@@ -62,6 +62,7 @@ func TestFullDiskLeavesTheOldFile(t *testing.T) {
 	wantNames(t, folder, "secret")
 }
 
+// Reference, section 2, row 21.
 func TestMountPointIsExplained(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "secret")
@@ -185,6 +186,33 @@ func TestOwner(t *testing.T) {
 	}
 }
 
+// Reference, section 2, row 19.
+func TestOwnerAndModeAreSetBeforeTheFileAppears(t *testing.T) {
+	want := ids{os.Getuid(), os.Getgid()}
+	if want.uid == 0 {
+		want = ids{12345, 12346} // only root can give a file away
+	}
+	path := filepath.Join(t.TempDir(), "secret")
+	staged, err := File{Path: path, Mode: 0o640, Owner: strconv.Itoa(want.uid), Group: strconv.Itoa(want.gid)}.Stage([]byte("new"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Stat(staged.temp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owners(before) != want || before.Mode().Perm() != 0o640 {
+		t.Errorf("before the rename the file belongs to %v and has mode %s, want %v and 0640", owners(before), before.Mode(), want)
+	}
+	if err := staged.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.Stat(path); err != nil || !os.SameFile(before, after) {
+		t.Errorf("the file that appeared is not the one that was prepared: %v", err)
+	}
+}
+
+// Reference, section 2, row 19.
 func TestOwnerByName(t *testing.T) {
 	me, err := user.Current()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 )
 
+// Reference, section 2, row 16.
 func TestEffectsAreReturnedAndNotApplied(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "new", "file")

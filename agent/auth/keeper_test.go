@@ -123,6 +123,7 @@ func TestATokenThatCannotBeRenewedIsReplacedBeforeItsEnd(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 2.
 func TestARefusedRenewalOfALivingTokenIsNotRepeated(t *testing.T) {
 	run(t, vaulttest.AppRole{TokenTTL: 100 * time.Second}, nil, func(r *rig) {
 		r.server.Inject(vaulttest.Fault{Op: vaulttest.RenewSelf, Status: 403, Messages: []string{"permission denied"}})
@@ -151,6 +152,7 @@ func TestASuspectedTokenIsLookedUpBeforeLoggingInAgain(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 2.
 func TestManySuspicionsCauseFewRequests(t *testing.T) {
 	run(t, vaulttest.AppRole{TokenTTL: time.Hour}, nil, func(r *rig) {
 		before := r.server.Requests()

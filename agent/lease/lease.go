@@ -67,9 +67,10 @@ func (c *credential) lapses() bool { return c.leased() || c.end == vault.Expiry 
 
 func (c *credential) ends() time.Time { return c.granted.Add(c.ttl) }
 
-// extend takes over what a renewal granted.
+// extend takes over what a renewal granted. One that gave less than a second
+// says 0, which would stand for a lease without an end.
 func (c *credential) extend(renewal *vault.Secret, asked time.Time) {
-	c.granted, c.ttl, c.adoptedAt = asked, renewal.TTL, time.Time{}
+	c.granted, c.ttl, c.adoptedAt = asked, max(renewal.TTL, 1), time.Time{}
 	c.renewable = renewal.Renewable
 }
 

@@ -245,3 +245,11 @@ func TestATTLThatRunsDownIsNoChange(t *testing.T) {
 		}
 	})
 }
+
+func TestARenewalThatGivesNothingDoesNotMakeALeaseEndless(t *testing.T) {
+	c := &credential{secret: &vault.Secret{LeaseID: "l"}, ttl: time.Minute, full: time.Minute}
+	c.extend(&vault.Secret{}, time.Now())
+	if !c.leased() || c.ends().After(time.Now().Add(time.Second)) {
+		t.Errorf("leased = %t, ends in %s", c.leased(), time.Until(c.ends()))
+	}
+}

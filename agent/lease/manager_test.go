@@ -130,6 +130,8 @@ func TestRenewsAtHalfOfTheTTL(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 22.
+// Reference, section 3, row 1.
 func TestRotatesBeforeMaxTTLAndRevokesTheOldLeaseOnlyAfterPublication(t *testing.T) {
 	run(t, vaulttest.Role{TTL: 100 * time.Second, MaxTTL: 250 * time.Second}, func(r *rig) {
 		r.want(creds)
@@ -163,16 +165,26 @@ func TestAnUnpublishedSuccessorKeepsTheOldLeaseUntilItsOwnEnd(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 3.
 func TestRefusedRenewalsNeverCauseMoreThanOneSuccessorPerLifetime(t *testing.T) {
-	for _, status := range []int{400, 403} {
+	for _, status := range []int{400, 403, 500} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			run(t, vaulttest.Role{TTL: 20 * time.Second, MaxTTL: time.Hour}, func(r *rig) {
 				r.server.Inject(vaulttest.Fault{Op: vaulttest.Renew, Status: status, Messages: []string{"no"}})
 				r.want(creds)
 				r.publish()
+				r.at(15 * time.Second) // refused at 10 s
+				r.expect("credentials before the end draws near", r.server.Issued(creds), 1)
 				r.at(20 * time.Second)
 				r.expect("credentials in 20 s", r.server.Issued(creds), 2)
-				r.expect("renewals in 20 s", r.server.Count(vaulttest.Renew), 1)
+				renewals := r.server.Count(vaulttest.Renew)
+				if most := map[bool]int{true: 3, false: 1}[status == 500]; renewals < 1 || renewals > most {
+					t.Errorf("renewals in 20 s = %d, want at most %d", renewals, most)
+				}
+				r.at(10 * time.Minute) // each used for 15.5 s, so that the next one is there in time
+				if issued := r.server.Issued(creds); issued > 39 {
+					t.Errorf("credentials in 30 lifetimes = %d, want at most 39", issued)
+				}
 			})
 		})
 	}
@@ -193,6 +205,7 @@ func TestServerErrorsOnRenewalAreRetriedWithoutANewCredential(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 3.
 func TestARenewalThatHangsGivesWayToASuccessorBeforeTheEnd(t *testing.T) {
 	run(t, vaulttest.Role{TTL: 20 * time.Second, MaxTTL: time.Hour}, func(r *rig) {
 		r.server.Inject(vaulttest.Fault{Op: vaulttest.Renew, Hang: true})
@@ -214,6 +227,7 @@ func TestARenewalThatHangsGivesWayToASuccessorBeforeTheEnd(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 3.
 func TestALostLeaseIsReplacedAtOnceButNotTwiceInOneLifetime(t *testing.T) {
 	run(t, renewable, func(r *rig) {
 		r.server.Inject(vaulttest.Fault{Op: vaulttest.Renew, Status: 400, Messages: []string{"lease not found"}})
@@ -228,6 +242,7 @@ func TestALostLeaseIsReplacedAtOnceButNotTwiceInOneLifetime(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 10.
 func TestTheServerDownForLongLeavesTheLastKnownGood(t *testing.T) {
 	run(t, renewable, func(r *rig) {
 		r.want(creds)
@@ -252,6 +267,7 @@ func TestTheServerDownForLongLeavesTheLastKnownGood(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 1.
 func TestANewTokenReplacesLeasesWhileTheOldOneLives(t *testing.T) {
 	run(t, renewable, func(r *rig) {
 		r.server.Role("database/creds/*", renewable)
@@ -319,6 +335,7 @@ func TestNoRequestGoesOutBeforeThereIsAToken(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 23.
 func TestRequestsInFlightStayWithinTheBudget(t *testing.T) {
 	run(t, renewable, func(r *rig) {
 		r.server.Role("database/creds/*", renewable)
@@ -384,6 +401,7 @@ func TestShutdownSendsALostRevocationAgain(t *testing.T) {
 	})
 }
 
+// Reference, section 2, row 4.
 func TestShutdownIsBoundedAndSaysWhatIsLeft(t *testing.T) {
 	run(t, renewable, func(r *rig) {
 		r.want(creds)

@@ -254,11 +254,13 @@ func (p Policy) spread(f Facts) time.Time {
 // retryAt returns the earliest time to send a request after a failure: its
 // backoff if it was this one that failed, else the floor.
 func (p Policy) retryAt(f Facts, action Action) time.Time {
-	switch f.Failed {
-	case None:
+	switch {
+	case f.Failed == None:
 		return time.Time{}
-	case action:
+	case f.Failed == action:
 		return f.FailedAt.Add(p.Backoff(f.Class, f.Failures, f.Seed))
+	case f.Failed == Renew && (f.Class == vault.Refused || f.Class == vault.Gone):
+		return time.Time{} // the last word on this grant, once in its life: its end does not wait
 	default:
 		return f.FailedAt.Add(p.Floor)
 	}

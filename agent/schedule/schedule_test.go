@@ -19,7 +19,7 @@ var still = Policy{Jitter: -1}.WithDefaults()
 func lease(change func(*Facts)) Facts {
 	f := Facts{
 		Held: true, Leased: true, Renewable: true,
-		Granted: start, TTL: 100 * time.Second, Full: 100 * time.Second,
+		Issued: start, Granted: start, TTL: 100 * time.Second, Full: 100 * time.Second,
 	}
 	if change != nil {
 		change(&f)
@@ -65,6 +65,13 @@ func TestNext(t *testing.T) {
 			failed(Rotate, vault.Later, 50, time.Hour)(f)
 		}), Rotate, time.Hour + time.Minute},
 
+		{"a successor does not wait when a renewal is refused shortly before the end", lease(func(f *Facts) {
+			f.Renewable = false
+			failed(Renew, vault.Refused, 1, 99*time.Second)(f)
+		}), Rotate, 77500 * time.Millisecond},
+		{"a renewal that brings nothing leads to a successor at once", lease(func(f *Facts) {
+			f.Granted, f.TTL = start.Add(50*time.Second), 0
+		}), Rotate, 50 * time.Second},
 		{"a lease that is gone is replaced at once", lease(func(f *Facts) { f.Gone = true }), Rotate, now},
 		{"a second one that is gone waits for the end of the first", lease(func(f *Facts) {
 			f.Gone, f.NotBefore = true, start.Add(80*time.Second)

@@ -97,6 +97,7 @@ func TestRecordsOutliveTheLog(t *testing.T) {
 	}
 }
 
+// Reference, section 2, row 6.
 func TestNothingReadableIsInTheFile(t *testing.T) {
 	r := newRig(t)
 	log, _ := r.open()
@@ -277,6 +278,7 @@ func TestAFailedWriteLeavesTheStateAsItWas(t *testing.T) {
 	}
 }
 
+// Reference, section 3, row 5.
 func TestKeys(t *testing.T) {
 	r := newRig(t)
 	r.write("short", []byte("too short\n"))

@@ -22,6 +22,7 @@ func TestSplaySpreadsAFleetEvenly(t *testing.T) {
 	}
 }
 
+// Reference, section 3, row 6.
 func TestSplayOfAnInstance(t *testing.T) {
 	tests := []struct {
 		name  string

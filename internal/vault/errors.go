@@ -77,6 +77,8 @@ func (e *Error) detail() string {
 
 func (e *Error) hint() string {
 	switch {
+	case errors.Is(e.Cause, errRedirect):
+		return "name the address of the active server"
 	case e.Status == 0 && e.Cause != nil && !errors.Is(e.Cause, context.Canceled):
 		return "check the address and that the server is up"
 	case e.Status == http.StatusForbidden && e.Kind == Refused:

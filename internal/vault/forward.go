@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,9 +13,8 @@ import (
 
 // Forward sends a request that came from somebody else to the server. Method,
 // path, query and body are theirs, and of their headers those of the API; the
-// token is the one given, "" for none. A redirect is an error: it would take
-// token and secrets elsewhere. The body of the answer is limited to
-// [MaxAnswer], and must be closed. The error is an *Error.
+// token is the one given, "" for none. A redirect is an error. The body of the
+// answer is limited to [MaxAnswer], and must be closed. The error is an *Error.
 func (c *Client) Forward(ctx context.Context, in *http.Request, token Sensitive) (*http.Response, error) {
 	fail := func(err error) (*http.Response, error) {
 		return nil, &Error{Op: "passing on a request to", Path: in.URL.Path, Cause: err, Kind: Later}
@@ -37,10 +35,6 @@ func (c *Client) Forward(ctx context.Context, in *http.Request, token Sensitive)
 	out.ContentLength = in.ContentLength
 	c.dress(out, in, token)
 	resp, err := c.api.CloneConfig().HttpClient.Transport.RoundTrip(out)
-	if err == nil && resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.StatusCode != http.StatusNotModified {
-		_ = resp.Body.Close()
-		err = errors.New("the server redirects to another address; name that of the active server")
-	}
 	if err != nil {
 		cancel()
 		return fail(err)

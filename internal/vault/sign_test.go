@@ -77,6 +77,7 @@ func signingClient(t *testing.T, s *signer) *Client {
 	return client
 }
 
+// Reference, section 2, row 17.
 func TestAKeyMadeHereIsCertifiedAndNeverSent(t *testing.T) {
 	kinds := map[string]func(any) bool{
 		"":         func(key any) bool { k, ok := key.(*ecdsa.PrivateKey); return ok && k.Curve == elliptic.P256() },

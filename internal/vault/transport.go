@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -52,7 +53,8 @@ func unshared(base *http.Transport) *http.Transport {
 }
 
 // boundedTransport refuses answers larger than MaxAnswer, so that a hostile
-// or broken server cannot fill the memory beside the app.
+// or broken server cannot fill the memory beside the app, and redirects, which
+// would take token and secrets elsewhere.
 type boundedTransport struct{ next http.RoundTripper }
 
 // RoundTrip implements [http.RoundTripper].
@@ -61,9 +63,15 @@ func (t boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if resp.ContentLength > MaxAnswer {
+	switch {
+	case resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.StatusCode != http.StatusNotModified:
+		err = errRedirect
+	case resp.ContentLength > MaxAnswer:
+		err = errTooLarge
+	}
+	if err != nil {
 		_ = resp.Body.Close()
-		return nil, errTooLarge
+		return nil, err
 	}
 	resp.Body = &boundedBody{ReadCloser: resp.Body, left: MaxAnswer}
 	return resp, nil
@@ -76,7 +84,10 @@ func (t boundedTransport) CloseIdleConnections() {
 	}
 }
 
-var errTooLarge = fmt.Errorf("the answer is larger than %d bytes", MaxAnswer)
+var (
+	errTooLarge = fmt.Errorf("the answer is larger than %d bytes", MaxAnswer)
+	errRedirect = errors.New("the server redirects to another address")
+)
 
 type boundedBody struct {
 	io.ReadCloser

@@ -143,6 +143,30 @@ func TestAnAnswerBeyondTheLimitIsRefused(t *testing.T) {
 	}
 }
 
+func TestNoRequestFollowsARedirect(t *testing.T) {
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			requests := 0
+			c := client(t, Config{}, func(*http.Request) (*http.Response, error) {
+				requests++
+				resp := answer(status, "")
+				resp.Header.Set("Location", "http://elsewhere.test/v1/a/b")
+				return resp, nil
+			})
+			_, fetched := c.Fetch(t.Context(), Token{Value: "mine"}, read(t, "a/b"))
+			_, loggedIn := c.Login(t.Context(), "auth/approle/login", map[string]any{"secret_id": "mine"})
+			for _, err := range []error{fetched, loggedIn} {
+				if Classify(err) != Later || !strings.Contains(err.Error(), "redirects to another address; name the address of the active server") {
+					t.Errorf("error = %v", err)
+				}
+			}
+			if requests != 2 {
+				t.Errorf("%d requests, want 2", requests)
+			}
+		})
+	}
+}
+
 // filler never ends.
 type filler struct{}
 
