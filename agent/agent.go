@@ -281,11 +281,11 @@ func (a *Agent) progress() error {
 	a.leases.Settle()
 	a.letGo()
 	a.log.Info("everything is rendered", zap.Int("templates", len(a.outputs)))
-	a.settle()
 	a.untold(a.service.Ready(fmt.Sprintf("%d secrets in %d files", len(a.wanted), len(a.outputs))))
 	if a.once {
 		return errDone
 	}
+	a.settle()
 	return nil
 }
 

@@ -110,8 +110,8 @@ func (r *rig) build(text string, opts Options) *Agent {
 	file := r.load(text)
 	core, logs := logged.New(zap.DebugLevel)
 	r.logs, opts.Log = logs, zap.New(core)
-	if opts.Address == "" {
-		opts.Address, opts.Transport = vaulttest.Address, cmp.Or(opts.Transport, r.server.Transport())
+	if opts.Server.Address == "" {
+		opts.Server.Address, opts.Transport = vaulttest.Address, cmp.Or(opts.Transport, r.server.Transport())
 	}
 	if opts.Getenv == nil {
 		opts.Getenv = func(string) string { return "" }

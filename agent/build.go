@@ -20,7 +20,7 @@ type Options struct {
 	Getenv   func(name string) string
 	Once     bool                    // end when everything is rendered and told
 	Deadline time.Duration           // of a run that is to end by itself; 0 for none
-	Address  string                  // of the server; "" leaves it to environment and configuration
+	Server   vault.Config            // what the command line says of it; the rest is left to environment and configuration
 	Settled  func()                  // called when everything was rendered for the first time
 	Reloaded func(file *config.File) // called when another configuration is in force
 	State    *state.Log              // what outlives the agent; nil for nothing
@@ -94,19 +94,19 @@ func retries(file *config.File) int {
 // clientConfig says how to reach the server: the command line before the
 // environment before the file.
 func clientConfig(file *config.File, opts Options) vault.Config {
-	first := func(fallback, name string) string {
-		return cmp.Or(opts.Getenv("SECUREVAULT_"+name), opts.Getenv("VAULT_"+name), fallback)
+	first := func(flag, fallback, name string) string {
+		return cmp.Or(flag, opts.Getenv("SECUREVAULT_"+name), opts.Getenv("VAULT_"+name), fallback)
 	}
-	v := file.Vault
+	v, flags := file.Vault, opts.Server
 	return vault.Config{
-		Address:       cmp.Or(opts.Address, first(v.Address, "ADDR")),
-		CACert:        first(v.CACert, "CACERT"),
-		CAPath:        first(v.CAPath, "CAPATH"),
-		ClientCert:    first(v.ClientCert, "CLIENT_CERT"),
-		ClientKey:     first(v.ClientKey, "CLIENT_KEY"),
-		TLSServerName: first(v.TLSServerName, "TLS_SERVER_NAME"),
-		TLSSkipVerify: v.TLSSkipVerify,
-		Namespace:     first(v.Namespace, "NAMESPACE"),
+		Address:       first(flags.Address, v.Address, "ADDR"),
+		CACert:        first(flags.CACert, v.CACert, "CACERT"),
+		CAPath:        first(flags.CAPath, v.CAPath, "CAPATH"),
+		ClientCert:    first(flags.ClientCert, v.ClientCert, "CLIENT_CERT"),
+		ClientKey:     first(flags.ClientKey, v.ClientKey, "CLIENT_KEY"),
+		TLSServerName: first(flags.TLSServerName, v.TLSServerName, "TLS_SERVER_NAME"),
+		TLSSkipVerify: flags.TLSSkipVerify || v.TLSSkipVerify,
+		Namespace:     first(flags.Namespace, v.Namespace, "NAMESPACE"),
 		Connections:   file.TemplateConfig.MaxConnectionsPerHost,
 		Transport:     opts.Transport,
 	}

@@ -7,12 +7,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/novatech/securevault/agent/config"
+	"github.com/novatech/securevault/internal/vault"
 )
 
 // Command is `securevault agent`. Cancelling Ctx stops the agent as SIGTERM
@@ -25,10 +27,12 @@ type Command struct {
 
 // flags are those of the command line.
 type flags struct {
-	configs                               []string
-	address, logLevel, logFormat, logFile string
-	exitAfterAuth                         bool
-	timeout                               time.Duration
+	configs                      []string
+	server                       vault.Config
+	logLevel, logFormat, logFile string
+	rotation                     []func(*config.File) // what flags say of when a log file is full
+	exitAfterAuth                bool
+	timeout                      time.Duration
 }
 
 func (f *flags) set() *flag.FlagSet {
@@ -40,11 +44,42 @@ func (f *flags) set() *flag.FlagSet {
 	})
 	set.BoolVar(&f.exitAfterAuth, "exit-after-auth", false, "render everything once, tell the app, and exit")
 	set.DurationVar(&f.timeout, "timeout", 5*time.Minute, "how long a run with -exit-after-auth may take")
-	set.StringVar(&f.address, "address", "", "`address` of the server, before VAULT_ADDR and the configuration")
+	f.setServer(set)
 	set.StringVar(&f.logLevel, "log-level", "", "trace, debug, info, warn or error")
 	set.StringVar(&f.logFormat, "log-format", "", "standard or json")
 	set.StringVar(&f.logFile, "log-file", "", "`path` of a file to log to instead of standard error")
+	f.setRotation(set)
 	return set
+}
+
+// setServer adds the flags on how to reach the server.
+func (f *flags) setServer(set *flag.FlagSet) {
+	set.StringVar(&f.server.Address, "address", "", "`address` of the server, before VAULT_ADDR and the configuration")
+	set.StringVar(&f.server.CACert, "ca-cert", "", "`path` of a PEM file with the CA of the server's certificate")
+	set.StringVar(&f.server.CAPath, "ca-path", "", "`path` of a folder of such files")
+	set.StringVar(&f.server.ClientCert, "client-cert", "", "`path` of a PEM file with the agent's certificate")
+	set.StringVar(&f.server.ClientKey, "client-key", "", "`path` of a PEM file with its key")
+	set.StringVar(&f.server.TLSServerName, "tls-server-name", "", "`name` that the server's certificate must have")
+	set.BoolVar(&f.server.TLSSkipVerify, "tls-skip-verify", false, "take any certificate of the server")
+	set.StringVar(&f.server.Namespace, "namespace", "", "`namespace` of the requests")
+}
+
+// setRotation adds the flags on when a log file is full.
+func (f *flags) setRotation(set *flag.FlagSet) {
+	number := func(name, usage string, key func(*config.File) *int) {
+		set.Func(name, usage, func(text string) error {
+			n, err := strconv.Atoi(text)
+			f.rotation = append(f.rotation, func(file *config.File) { *key(file) = n })
+			return err
+		})
+	}
+	number("log-rotate-bytes", "size in `bytes` beyond which a new log file is begun", func(file *config.File) *int { return &file.LogRotateBytes })
+	number("log-rotate-max-files", "how `many` old log files are kept; 0 for all, -1 for none", func(file *config.File) *int { return &file.LogRotateMaxFiles })
+	set.Func("log-rotate-duration", "`age` at which a new log file is begun, such as 24h", func(text string) error {
+		age, err := config.ParseDuration(text)
+		f.rotation = append(f.rotation, func(file *config.File) { file.LogRotateDuration = age })
+		return err
+	})
 }
 
 // Synopsis describes the command in one line.
@@ -118,7 +153,7 @@ func (c Command) run(args []string) error {
 		log.Warn("configuration", zap.Stringer("warning", warning))
 	}
 	opts := Options{
-		Log: log, Getenv: c.Getenv, Once: f.exitAfterAuth, Deadline: f.timeout, Address: f.address,
+		Log: log, Getenv: c.Getenv, Once: f.exitAfterAuth, Deadline: f.timeout, Server: f.server,
 		Settled: settled, Reloaded: destination.follow,
 	}
 	if opts.State, err = openState(file, clientConfig(file, opts), c.Getenv, log); err != nil {
@@ -157,5 +192,8 @@ func (f *flags) load() (*config.File, error) {
 	file.LogLevel = cmp.Or(f.logLevel, file.LogLevel)
 	file.LogFormat = cmp.Or(f.logFormat, file.LogFormat)
 	file.LogFile = cmp.Or(f.logFile, file.LogFile)
+	for _, set := range f.rotation {
+		set(file)
+	}
 	return file, nil
 }

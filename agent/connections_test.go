@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/novatech/securevault/agent/config"
+	"github.com/novatech/securevault/internal/vault"
 	"github.com/novatech/securevault/internal/vaulttest"
 )
 
@@ -56,7 +57,7 @@ func TestAPartUsesAConnectionOnceIfItIsListed(t *testing.T) {
 			r.write("role-id", "the-role")
 			r.write("secret-id", "the-secret")
 			a, err := New(r.load(test.config+approle+chained), Options{
-				Log: zap.NewNop(), Getenv: func(name string) string { return test.environment[name] }, Once: true, Deadline: time.Minute, Address: server.URL,
+				Log: zap.NewNop(), Getenv: func(name string) string { return test.environment[name] }, Once: true, Deadline: time.Minute, Server: vault.Config{Address: server.URL},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -93,5 +94,31 @@ func TestAnUnknownPartInTheEnvironmentIsAnError(t *testing.T) {
 	_, err := New(&config.File{}, Options{Log: zap.NewNop(), Getenv: getenv})
 	if want := `reading VAULT_AGENT_DISABLE_KEEP_ALIVES: unknown value "templates"; did you mean "templating"?`; err == nil || err.Error() != want || ExitCode(err) != ExitConfig {
 		t.Errorf("the error is %v, want %s", err, want)
+	}
+}
+
+func TestTheCommandLineGoesBeforeEnvironmentAndFile(t *testing.T) {
+	var f flags
+	err := f.set().Parse([]string{
+		"-config=x", "-ca-cert=flag.pem", "-namespace=flag", "-tls-skip-verify",
+		"-log-rotate-bytes=100", "-log-rotate-max-files=3", "-log-rotate-duration=2h",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := &config.File{Vault: config.Vault{CACert: "file.pem", Namespace: "file", TLSServerName: "file"}}
+	environment := map[string]string{"VAULT_CACERT": "environment.pem", "VAULT_TLS_SERVER_NAME": "environment"}
+	got := clientConfig(file, Options{Server: f.server, Getenv: func(name string) string { return environment[name] }})
+	if got.CACert != "flag.pem" || got.Namespace != "flag" || got.TLSServerName != "environment" || !got.TLSSkipVerify {
+		t.Errorf("the client is %+v", got)
+	}
+	for _, set := range f.rotation {
+		set(file)
+	}
+	if file.LogRotateBytes != 100 || file.LogRotateMaxFiles != 3 || time.Duration(file.LogRotateDuration) != 2*time.Hour {
+		t.Errorf("the log rotates by %d bytes, %d files, %s", file.LogRotateBytes, file.LogRotateMaxFiles, time.Duration(file.LogRotateDuration))
+	}
+	if err := f.set().Parse([]string{"-log-rotate-bytes=much"}); err == nil {
+		t.Error("a size that is no number is accepted")
 	}
 }

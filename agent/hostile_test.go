@@ -36,7 +36,7 @@ func (r *rig) against(handler http.HandlerFunc) {
 		r.server.ServeHTTP(w, req)
 	}))
 	r.Cleanup(server.Close)
-	r.run(observed+pair("db")+strings.ReplaceAll(pair("hostile"), creds, hostile), Options{Address: server.URL})
+	r.run(observed+pair("db")+strings.ReplaceAll(pair("hostile"), creds, hostile), Options{Server: vault.Config{Address: server.URL}})
 }
 
 func TestAHostileServerIsBoundedAndHoldsUpNothingElse(t *testing.T) {

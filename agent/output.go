@@ -24,6 +24,8 @@ const (
 	maxPasses = 16
 	// retryDelay is between two tries of an output that failed.
 	retryDelay = 5 * time.Second
+	// longestRetry is between two evaluations of a template that goes on failing.
+	longestRetry = time.Minute
 )
 
 // output is one template on its way to its file.
@@ -53,6 +55,7 @@ type output struct {
 	live       []vault.Want        // whose secrets are in the file
 	err        error               // of the last evaluation or publication
 	retryAt    time.Time           // when to try again after err
+	failures   int                 // evaluations in a row that failed
 }
 
 // stale reports whether an evaluation would see anything new.
@@ -85,7 +88,7 @@ func (o *output) evaluate(snapshot *lease.Snapshot, now time.Time) {
 		o.fail(ExitTemplate, err, now)
 		return
 	}
-	o.wants, o.content, o.effects, o.err = result.Wants, nil, nil, nil
+	o.wants, o.content, o.effects, o.err, o.failures = result.Wants, nil, nil, nil, 0
 	if o.pending = len(result.Pending) > 0; !o.pending {
 		o.passes = 0
 		o.content = append([]byte{}, result.Output...) // an empty file is something to publish
@@ -160,7 +163,12 @@ func (o *output) refused(snapshot *lease.Snapshot) bool {
 // fail records what keeps the output from its file, and when to try again.
 func (o *output) fail(code int, err error, now time.Time) {
 	o.content, o.effects = nil, nil
-	o.err, o.retryAt = failure{code, err}, now.Add(retryDelay)
+	delay := retryDelay
+	if code == ExitTemplate { // which costs time, and waiting seldom mends it
+		delay = min(retryDelay<<min(o.failures, 10), longestRetry)
+		o.failures++
+	}
+	o.err, o.retryAt = failure{code, err}, now.Add(delay)
 }
 
 // pass evaluates what has changed, says what is wanted, and publishes what is

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/novatech/securevault/agent/schedule"
+	"github.com/novatech/securevault/internal/vault"
 	"github.com/novatech/securevault/internal/vaulttest"
 )
 
@@ -145,7 +146,7 @@ func TestThePlanKnowsWhatTheStateHolds(t *testing.T) {
 			t.Errorf("without a state: %+v, %+v", f.Secrets[0], f.Token)
 		}
 		r.expect("state made by a plan", r.read("state")+r.read("state.key"), "")
-		opts := Options{Address: vaulttest.Address, Getenv: func(string) string { return "" }}
+		opts := Options{Server: vault.Config{Address: vaulttest.Address}, Getenv: func(string) string { return "" }}
 		file := r.load(text)
 		held, err := openState(file, clientConfig(file, opts), opts.Getenv, zap.NewNop())
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/novatech/securevault/agent/config"
+	"github.com/novatech/securevault/internal/vault"
 )
 
 // Plan is `securevault agent plan`: what an agent would do with a
@@ -121,7 +122,7 @@ func (c Plan) run(args []string) error {
 
 // foresee makes the plan, with a token of its own or that of the agent.
 func (c Plan) foresee(file *config.File, f planFlags) (plan forecast, err error) {
-	opts := Options{Log: zap.NewNop(), Getenv: c.Getenv, Address: f.address, Transport: c.Transport}
+	opts := Options{Log: zap.NewNop(), Getenv: c.Getenv, Server: vault.Config{Address: f.address}, Transport: c.Transport}
 	outputs, err := newBuilder(file, opts).outputs()
 	if err != nil {
 		return forecast{}, err

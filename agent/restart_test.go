@@ -12,6 +12,7 @@ import (
 	logged "go.uber.org/zap/zaptest/observer"
 
 	"github.com/novatech/securevault/agent/state"
+	"github.com/novatech/securevault/internal/vault"
 	"github.com/novatech/securevault/internal/vaulttest"
 )
 
@@ -102,7 +103,7 @@ func TestTheStateIsSealedByACredentialOfSystemd(t *testing.T) {
 		run := func() {
 			t.Helper()
 			text := "state {\n path = \"DIR/state\"\n credential = \"state-key\"\n}\n" + approle + pair("db")
-			opts := Options{Getenv: getenv, Address: vaulttest.Address}
+			opts := Options{Getenv: getenv, Server: vault.Config{Address: vaulttest.Address}}
 			file := r.load(text)
 			log, err := openState(file, clientConfig(file, opts), getenv, zap.NewNop())
 			if err != nil {
@@ -147,7 +148,7 @@ func TestAStateThatCannotBeTrustedIsSetAsideAndDoneWithout(t *testing.T) {
 			within(t, func(r *rig) {
 				open := func() (*state.Log, *logged.ObservedLogs) {
 					core, logs := logged.New(zap.WarnLevel)
-					opts := Options{Address: vaulttest.Address, Getenv: func(string) string { return "" }}
+					opts := Options{Server: vault.Config{Address: vaulttest.Address}, Getenv: func(string) string { return "" }}
 					file := r.load("state { path = \"DIR/state\" }\n" + approle + pair("db"))
 					log, err := openState(file, clientConfig(file, opts), opts.Getenv, zap.New(core))
 					if err != nil {
