@@ -45,6 +45,9 @@ const notReloaded = "the new configuration cannot be used; the old one stays in 
 func (a *Agent) reconfigure(ctx context.Context, file *config.File) {
 	a.untold(a.service.Reloading())
 	a.forgo()
+	if now := a.file; !config.Same(now.State, file.State) || now.LogFile != file.LogFile || now.LogFormat != file.LogFormat {
+		a.log.Warn("changes of state, log_file and log_format wait for the next start")
+	}
 	next, err := a.succession(file)
 	switch {
 	case err != nil:
@@ -68,7 +71,7 @@ func (a *Agent) refuse(err error) {
 // forgo gives up the configuration that waits for its token.
 func (a *Agent) forgo() {
 	if a.next != nil {
-		a.next.station.endKeeper()
+		a.abandonStation(a.next.station)
 		a.next = nil
 	}
 }
@@ -100,6 +103,12 @@ func (a *Agent) succession(file *config.File) (*successor, error) {
 // nextStation returns the station for a configuration. It goes on with the
 // token in use if the login is the same.
 func (a *Agent) nextStation(file *config.File) (*station, error) {
+	if file.AutoAuth != nil && file.AutoAuth.Method.ExitOnErr {
+		own := *file.AutoAuth
+		own.Method.ExitOnErr = false // there is a configuration that works
+		patient := *file
+		patient.AutoAuth, file = &own, &patient
+	}
 	if origin(file, clientConfig(file, a.opts)) == a.origin && sameLogin(a.file, file) {
 		return newStation(file, a.opts, a.keeper.Held(), 0)
 	}
@@ -112,7 +121,7 @@ const epochGap = 1000
 
 // sameStation reports whether two configurations can do with one station.
 func sameStation(now, file *config.File) bool {
-	return config.Same(now.Vault, file.Vault) && sameLogin(now, file) && config.Same(now.State, file.State) &&
+	return config.Same(now.Vault, file.Vault) && sameLogin(now, file) &&
 		now.TemplateConfig.MaxConnectionsPerHost == file.TemplateConfig.MaxConnectionsPerHost &&
 		slices.Equal(now.DisableIdleConnections, file.DisableIdleConnections) &&
 		slices.Equal(now.DisableKeepAlives, file.DisableKeepAlives)
@@ -156,7 +165,7 @@ func (a *Agent) succeed(ctx context.Context, next *successor) {
 		}
 		if err != nil {
 			if next.station != nil {
-				next.station.endKeeper()
+				a.abandonStation(next.station)
 			}
 			a.refuse(err)
 			return
@@ -181,6 +190,9 @@ func (a *Agent) succeed(ctx context.Context, next *successor) {
 	a.replacePIDFile(next.file.PIDFile)
 	a.file, a.outputs, a.ready, a.unordered = next.file, next.outputs, false, true
 	a.revokeOnExit, a.retries = next.file.RevokeOnExit, retries(next.file)
+	if a.opts.State == nil && next.file.State != nil && !next.file.Has("revoke_on_exit") {
+		a.revokeOnExit = true // nobody else will ever revoke what this run holds
+	}
 	sink.Sweep(time.Now(), a.files()...)
 	a.opts.Reloaded(next.file)
 	a.log.Info("configuration reloaded", zap.Int("templates", len(a.outputs)))

@@ -68,6 +68,31 @@ func TestALoginThatFailsKeepsTheOldConfigurationRunning(t *testing.T) {
 	})
 }
 
+func TestALoginThatMayEndTheAgentAtItsStartDoesNotEndItLater(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+pair("db"), Options{})
+		r.write("wrong", "wrong\n")
+		r.reload(strings.Replace(method("exit_on_err = true"), "DIR/secret-id", "DIR/wrong", 1) + pair("other"))
+		r.at(4 * time.Minute)
+		r.expect("file of the old configuration after max TTL drew near", r.read("db"), "v-app-2:password-2")
+		r.expect("end", r.end(), nil)
+	})
+}
+
+func TestATokenThatIsNotNeededAfterAllIsRevoked(t *testing.T) {
+	within(t, func(r *rig) {
+		r.launch(approle+pair("db"), Options{})
+		r.write("file", "")
+		r.reload("listener \"unix\" { address = \"DIR/file/socket\" }\n" + method(`min_backoff = "2s"`) + pair("db"))
+		r.expect("refusals", r.logs.FilterMessage(notReloaded).Len(), 1)
+		r.expect("logins", r.server.Count(vaulttest.Login), 2)
+		r.expect("tokens revoked", r.server.Count(vaulttest.RevokeSelf), 1)
+		r.expect("credentials", r.server.Issued(creds), 1)
+		r.expect("end", r.end(), nil)
+		r.expect("live leases at the end", len(r.server.Live()), 0)
+	})
+}
+
 func TestAReloadGivesUpTheOneThatStillWaits(t *testing.T) {
 	within(t, func(r *rig) {
 		r.launch(approle+pair("db"), Options{})

@@ -56,7 +56,10 @@ func (s *station) lease(file *config.File, opts Options, held []state.Record) (e
 
 // revoke ends every lease and token of the station.
 func (s *station) revoke(ctx context.Context) error {
-	err := s.leases.Revoke(ctx)
+	var err error
+	if s.leases != nil {
+		err = s.leases.Revoke(ctx)
+	}
 	if err != nil && s.keeper.Ended(ctx) {
 		err = nil
 	}
@@ -89,6 +92,15 @@ func (a *Agent) begin(ctx context.Context, run func(context.Context) error) (end
 // logIn has the keeper of a station get a token.
 func (a *Agent) logIn(ctx context.Context, s *station) {
 	s.endKeeper = a.begin(ctx, func(ctx context.Context) error { return authenticate(ctx, s.keeper) })
+}
+
+// abandonStation ends a station that was never in use, and its token unless
+// that is the one in use.
+func (a *Agent) abandonStation(s *station) {
+	s.endKeeper()
+	if token := s.keeper.Token(); token.Epoch > 0 && token.Value != a.keeper.Token().Value {
+		a.end(s)
+	}
 }
 
 // move puts a station that has a token in the place of the one in use. What
@@ -154,14 +166,19 @@ func (a *Agent) use(ctx context.Context, s *station) {
 // letGo ends what stations hold that are no longer in use.
 func (a *Agent) letGo() {
 	for _, s := range a.former {
-		a.stages.Go(func() error {
-			bounded, cancel := context.WithTimeout(context.Background(), shutdownBound)
-			defer cancel()
-			if err := s.revoke(bounded); err != nil {
-				a.log.Error("revoking what the server of the old configuration has issued failed", zap.Error(err))
-			}
-			return nil
-		})
+		a.end(s)
 	}
 	a.former = nil
+}
+
+// end revokes what a station holds, in the background and in bounded time.
+func (a *Agent) end(s *station) {
+	a.stages.Go(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownBound)
+		defer cancel()
+		if err := s.revoke(ctx); err != nil {
+			a.log.Error("revoking what the old configuration has issued failed", zap.Error(err))
+		}
+		return nil
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/novatech/securevault/agent/program"
 )
@@ -42,9 +43,17 @@ func (c Check) Run(ctx context.Context, files ...Staged) error {
 	if len(files) == 0 {
 		return errors.New("checking new content: no file is staged; check what there is to publish")
 	}
+	var first string
 	paths := make(map[string]string, len(files)) // destination → where the content lies
-	for _, file := range files {
+	for i, file := range files {
+		// A shell takes a name without a slash for that of a program.
+		if absolute, err := filepath.Abs(file.Path); err == nil {
+			file.Path = absolute
+		}
 		paths[file.Destination] = file.Path
+		if i == 0 {
+			first = file.Path
+		}
 	}
 	list, err := json.Marshal(paths)
 	if err != nil {
@@ -54,7 +63,7 @@ func (c Check) Run(ctx context.Context, files ...Staged) error {
 		return fmt.Errorf("checking new content: the paths of %d files exceed the %d KiB of an environment variable; have fewer outputs share one secret",
 			len(files), maxStaged>>10)
 	}
-	if err := program.Program(c).Run(ctx, "SECUREVAULT_STAGED="+string(list), "SECUREVAULT_STAGED_FILE="+files[0].Path); err != nil {
+	if err := program.Program(c).Run(ctx, "SECUREVAULT_STAGED="+string(list), "SECUREVAULT_STAGED_FILE="+first); err != nil {
 		return fmt.Errorf("checking new content: %w", err)
 	}
 	return nil

@@ -97,3 +97,14 @@ func TestStatusOfTheCheckIsInTheError(t *testing.T) {
 		t.Errorf("got %v, want the status 7", err)
 	}
 }
+
+func TestARelativePathReachesTheProgramWhole(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("staged", []byte("GOOD=yes\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := Check{Line: `. "$SECUREVAULT_STAGED_FILE" && test "$GOOD" = yes`}
+	if err := c.Run(t.Context(), Staged{Destination: "app.env", Path: "staged"}); err != nil {
+		t.Error(err)
+	}
+}
