@@ -17,7 +17,7 @@ STRIPPED := -trimpath -ldflags "-s -w"
 AGENT_LIMIT := 18000000
 SERVER_LIMIT := 90000000
 
-.PHONY: build agent server test unit e2e lint bench size demo fuzz clean packages client-packages tools
+.PHONY: build agent server test unit e2e failover lint bench bench-server size demo fuzz clean packages client-packages tools
 
 ## build: both programs, static and stripped, in bin/
 build: agent server
@@ -36,13 +36,17 @@ demo: build packages
 test: unit e2e
 
 # The race detector needs cgo.
-unit: packages
+unit: packages server
 	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /e2e)
-	cd server && CGO_ENABLED=1 go test -race ./...
+	cd server && SECUREVAULT_SERVER_BIN=$(BIN)/securevault-server CGO_ENABLED=1 go test -race ./...
 
 ## e2e: users' journeys over the built programs, a real PostgreSQL and real clients
 e2e: build packages client-packages
 	SECUREVAULT_BIN_DIR=$(BIN) go test -count=1 -timeout 15m ./e2e/...
+
+## failover: the active one of three servers killed 20 times under load, on PostgreSQL and on etcd
+failover: packages
+	cd server && SECUREVAULT_KILLS=20 go test -count=1 -v -timeout 10m -run 'KilledActive' ./cmd/securevault-server
 
 ## lint: go vet, staticcheck and golangci-lint with the layers of depguard
 lint: tools
@@ -50,7 +54,7 @@ lint: tools
 	cd server && go vet ./... && $(TOOLS)/staticcheck ./... && $(TOOLS)/golangci-lint run --config ../.golangci.yml ./...
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
 
-## bench: the agent beside consul-template; prints figures, asserts nothing
+## bench: the agent beside consul-template, and the server; prints figures, asserts nothing
 # Files go to memory, where secrets belong: ext4 takes up to half a second more
 # for a thousand files when as many were deleted in the minutes before. What is
 # over in seconds is run five times; what watches a daemon, once.
@@ -58,9 +62,16 @@ STARTS := Secrets?$$
 bench: export TMPDIR := $(if $(wildcard /dev/shm),/dev/shm,$(TMPDIR))
 bench: export SECUREVAULT_BIN := $(BIN)/securevault
 bench: export CONSUL_TEMPLATE_BIN := $(TOOLS)/consul-template
-bench: agent tools
+bench: agent tools bench-server
 	go test -run '^$$' -bench '$(STARTS)' -benchtime 5x -timeout 30m ./e2e/bench
 	go test -run '^$$' -bench . -skip '$(STARTS)' -benchtime 1x -timeout 30m ./e2e/bench
+
+## bench-server: the server with PostgreSQL on a disk, then killed 200 times
+bench-server: export TMPDIR := /var/tmp
+bench-server: export SECUREVAULT_SERVER_BIN := $(BIN)/securevault-server
+bench-server: server packages
+	cd server && go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./e2e
+	cd server && SECUREVAULT_CRASHES=200 go test -count=1 -run Killed -v -timeout 30m ./e2e
 
 ## size: fails if a program is over its limit, or the agent links what it must not
 size: build
@@ -83,7 +94,9 @@ fuzz:
 packages:
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(call install,postgresql)
 	@test -x /usr/sbin/slapd || $(call install,slapd)
+	@command -v etcd >/dev/null || $(call install,etcd-server)
 	@command -v gcc >/dev/null || $(call install,gcc libc6-dev)
+	@command -v chromium >/dev/null || $(call install,chromium)
 
 client-packages:
 	@/usr/bin/python3 -c 'import hvac, psycopg2' 2>/dev/null || $(call install,python3 python3-hvac python3-psycopg2)

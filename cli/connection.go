@@ -198,12 +198,12 @@ func (c *connection) shownAddress() string {
 	return strings.TrimSuffix(u.Redacted(), "/")
 }
 
-// bounded cuts answers off after maxAnswer bytes.
+// bounded cuts answers off after maxAnswer bytes, but for a backup.
 type bounded struct{ next http.RoundTripper }
 
 func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := b.next.RoundTrip(req)
-	if err == nil {
+	if err == nil && !strings.HasSuffix(req.URL.Path, "/"+backupPath) {
 		resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
 	}
 	return resp, err

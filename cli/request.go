@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/hashicorp/vault/api"
@@ -65,22 +66,36 @@ func (s *session) delete(ctx context.Context, path string) (*answer, error) {
 type call func(ctx context.Context, l *api.Logical, path string) (*api.Response, error)
 
 // send connects, calls and decodes what comes back.
-func (s *session) send(ctx context.Context, method, path string, call call) (*answer, error) {
-	path, err := cleanPath(path)
-	if err != nil {
-		return nil, err
-	}
-	token, err := s.token()
-	if err != nil {
-		return nil, err
-	}
+func (s *session) send(ctx context.Context, method, path string, call call) (got *answer, err error) {
 	timeout, err := s.connection.patience()
 	if err != nil {
 		return nil, err
 	}
+	err = s.exchange(ctx, timeout, method, path, call, func(what string, body io.Reader) error {
+		raw, err := io.ReadAll(body)
+		if err != nil {
+			return err
+		}
+		got, err = decode(what, raw)
+		return err
+	})
+	return got, err
+}
+
+// exchange connects, calls and hands on what comes back, with the words for
+// the request in errors.
+func (s *session) exchange(ctx context.Context, timeout time.Duration, method, path string, call call, receive func(what string, body io.Reader) error) error {
+	path, err := cleanPath(path)
+	if err != nil {
+		return err
+	}
+	token, err := s.token()
+	if err != nil {
+		return err
+	}
 	client, err := s.connection.client(token)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -90,13 +105,13 @@ func (s *session) send(ctx context.Context, method, path string, call call) (*an
 		defer func() { _ = response.Body.Close() }()
 	}
 	if err != nil && !carriesData(response) {
-		return nil, s.explain(what, token, err)
+		return s.explain(what, token, err)
 	}
-	raw, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, s.explain(what, token, fmt.Errorf("reading the answer: %w", err))
+	err = receive(what, response.Body)
+	if _, explained := errors.AsType[*failure](err); err != nil && !explained {
+		return s.explain(what, token, fmt.Errorf("reading the answer: %w", err))
 	}
-	return decode(what, raw)
+	return err
 }
 
 // carriesData tells that a 404 came with an envelope, which is how the server

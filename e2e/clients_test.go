@@ -28,15 +28,15 @@ func TestClients(t *testing.T) {
 		{"the guide in Python", python(clients + "/python/guide.py"), append(guide, "the pool has moved to its next credential")},
 		{"the guide in JavaScript", node(clients + "/node/guide.js"), guide},
 		{"the guide in Go", golang(clients + "/go"), guide},
-		{"other calls of hvac", python("testdata/clients/hvac_calls.py"), calls},
-		{"other calls of node-vault", node("testdata/clients/node_vault_calls.js"), calls},
+		{"every call of hvac", python("testdata/clients/hvac_calls.py"), calls},
+		{"every call of node-vault", node("testdata/clients/node_vault_calls.js"), calls},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			command := test.command(t)
 			w := testWorld(t, "4s", "8s")
-			command.Env = append(w.env(), command.Env...)
+			command.Env = append(append(w.env(), "UNSEAL_KEY="+w.unsealKey), command.Env...)
 			output, err := command.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, output)

@@ -47,6 +47,7 @@ type world struct {
 	postgres  *pgserver.Server
 	address   string              // host:port of the server, empty before it was started
 	rootToken string              // of that server
+	unsealKey string              // of that server
 	processes map[string]*process // name → the one started last under it
 }
 
@@ -117,14 +118,14 @@ func (w *world) startServer(env []string, flags ...string) error {
 		return err
 	}
 	p := w.processes[serverName]
-	banner := regexp.MustCompile(`(?s)VAULT_ADDR=http://(\S+)\n.*Root Token: (\S+)\n`)
+	banner := regexp.MustCompile(`(?s)VAULT_ADDR=http://(\S+)\n.*Unseal Key: (\S+)\n.*Root Token: (\S+)\n`)
 	for deadline := time.Now().Add(startTimeout); ; {
 		text, err := os.ReadFile(p.out)
 		if err != nil {
 			return err
 		}
 		if found := banner.FindSubmatch(text); found != nil {
-			w.address, w.rootToken = string(found[1]), string(found[2])
+			w.address, w.unsealKey, w.rootToken = string(found[1]), string(found[2]), string(found[3])
 			return nil
 		}
 		if code, over := p.exitCode(); over {

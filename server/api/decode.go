@@ -87,8 +87,13 @@ func decodePath(urlPath string) (string, error) {
 }
 
 // refuseHeaders refuses what the server does not do, rather than doing
-// something else.
+// something else; and what a proxy may read differently than the server does.
 func refuseHeaders(h http.Header) error {
+	for _, name := range []string{"X-Vault-Token", "Authorization", "X-Vault-Namespace", "X-Vault-Wrap-TTL"} {
+		if n := len(h.Values(name)); n > 1 {
+			return badRequest("%s is there %d times: send one", name, n)
+		}
+	}
 	if namespace := strings.Trim(h.Get("X-Vault-Namespace"), "/"); namespace != "" && namespace != "root" {
 		return badRequest("namespaces are not supported: leave X-Vault-Namespace (VAULT_NAMESPACE) empty")
 	}

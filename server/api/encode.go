@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -81,7 +82,9 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	if err != nil {
 		status, encoded = http.StatusInternalServerError, []byte(`{"errors":["the answer cannot be encoded as JSON"]}`)
 	}
+	encoded = append(encoded, '\n')
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(encoded))) // else long answers come in chunks
 	w.WriteHeader(status)
-	_, _ = w.Write(append(encoded, '\n')) // a client that has gone cannot be told
+	_, _ = w.Write(encoded) // a client that has gone cannot be told
 }

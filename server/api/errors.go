@@ -13,6 +13,7 @@ import (
 	"github.com/novatech/securevault/server/core/seal"
 	"github.com/novatech/securevault/server/core/token"
 	"github.com/novatech/securevault/server/core/wrap"
+	"github.com/novatech/securevault/server/store"
 )
 
 // failure maps what the core answered to the status of an error, or 0 when it
@@ -40,7 +41,7 @@ func statusOf(err error) int {
 		return http.StatusBadRequest
 	case errors.Is(err, token.ErrInvalid):
 		return http.StatusForbidden
-	case errors.Is(err, seal.ErrSealed):
+	case errors.Is(err, seal.ErrSealed), errors.Is(err, store.ErrNotActive):
 		return http.StatusServiceUnavailable
 	case errors.As(err, new(*lease.LimitError)):
 		return http.StatusTooManyRequests

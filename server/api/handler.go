@@ -28,6 +28,8 @@ type Core interface {
 	// which headers they may send.
 	AllowOrigin(origin string) (headers []string, ok bool)
 	Guard
+	Cluster
+	Storage
 }
 
 // NewServer returns an HTTP server for c within the limits; errorLog takes
@@ -35,7 +37,7 @@ type Core interface {
 func NewServer(c Core, l Limits, errorLog *log.Logger) *http.Server {
 	l = l.withDefaults()
 	return &http.Server{
-		Handler:           l.enforce(allowOrigins(Handler(c), c)),
+		Handler:           l.enforce(&forwarder{next: allowOrigins(Handler(c), c), core: c, limits: l}),
 		ReadHeaderTimeout: l.HeaderTimeout,
 		ReadTimeout:       l.ReadTimeout,
 		WriteTimeout:      l.WriteTimeout,
@@ -49,6 +51,7 @@ func NewServer(c Core, l Limits, errorLog *log.Logger) *http.Server {
 func Handler(c Core) http.Handler {
 	public := statusHandlers(c)
 	maps.Copy(public, guardHandlers(c))
+	maps.Copy(public, storageHandlers(c))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -22,6 +22,8 @@ type Limits struct {
 	IdleTimeout   time.Duration // 0: 5 min
 
 	Forwarded Forwarded
+
+	Peers http.RoundTripper // reaches the other servers of a cluster; nil: http.DefaultTransport
 }
 
 // Forwarded says which proxies are believed when they name the client whose
@@ -71,8 +73,18 @@ func (l Limits) withDefaults() Limits {
 // enforce applies the limits to every request that h gets.
 func (l Limits) enforce(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 {
+			// net/http drops a Content-Length beside it without a word. A proxy
+			// that went by the length sees another end of this request, so
+			// what follows it is not believed.
+			w.Header().Set("Connection", "close")
+		}
 		if err := l.Forwarded.identify(r); err != nil {
 			writeError(w, err)
+			return
+		}
+		if transfers(r) {
+			h.ServeHTTP(w, r)
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), l.MaxDuration)

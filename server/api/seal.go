@@ -91,6 +91,7 @@ type splitRequest struct {
 	RecoveryPGPKeys   []string `json:"recovery_pgp_keys"`
 	RootTokenPGPKey   string   `json:"root_token_pgp_key"`
 	Verify            bool     `json:"require_verification"`
+	Backup            bool     `json:"backup"`
 }
 
 // split returns what is asked for, and refuses what is not done rather than
@@ -101,6 +102,8 @@ func (r splitRequest) split(recovery bool) (seal.Split, error) {
 		return seal.Split{}, badRequest("keys are not encrypted with PGP here: leave the pgp_keys out, and encrypt each share for its holder")
 	case r.Verify:
 		return seal.Split{}, badRequest("a rekey is not verified in a second step here: leave require_verification out")
+	case r.Backup:
+		return seal.Split{}, badRequest("the server keeps no shares of a key that they open: leave backup out, and write each share down")
 	case recovery && r.RecoveryShares > 0:
 		return seal.Split{Shares: r.RecoveryShares, Threshold: r.RecoveryThreshold}, nil
 	}

@@ -11,16 +11,25 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/novatech/securevault/server/api"
+	"github.com/novatech/securevault/server/auth"
 	"github.com/novatech/securevault/server/core"
 	"github.com/novatech/securevault/server/core/coretest"
 	"github.com/novatech/securevault/server/core/seal"
+	"github.com/novatech/securevault/server/store"
 	"github.com/novatech/securevault/server/store/inmem"
 )
 
 // startEmpty serves a store that nobody has initialized.
 func startEmpty(t *testing.T) client {
 	t.Helper()
-	server := core.NewServer(core.Config{StoreType: "inmem", Logger: hclog.NewNullLogger(), Version: "test"}, seal.New(seal.Settings{Store: inmem.New()}))
+	return startOn(t, inmem.New())
+}
+
+// startOn serves a store, whatever is in it.
+func startOn(t *testing.T, below store.Store) client {
+	t.Helper()
+	config := core.Config{Methods: auth.All(), StoreType: "inmem", Logger: hclog.NewNullLogger(), Version: "test"}
+	server := core.NewServer(config, seal.New(seal.Settings{Store: below}))
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -143,5 +152,32 @@ func TestSharesAndRootTokensAreApprovedOverHTTP(t *testing.T) {
 	c.must(t, "DELETE", "/v1/sys/generate-root/attempt", "")
 	if c.must(t, "GET", "/v1/sys/generate-root/attempt", "", "started") != false {
 		t.Error("cancelled, but under way")
+	}
+}
+
+func TestWrongSharesOpenNothingAndAreForgotten(t *testing.T) {
+	c := startEmpty(t)
+	made := c.send(t, "PUT", "/v1/sys/init", `{"secret_shares":1,"secret_threshold":1}`)
+	share := words(field(t, made.body, "keys"))[0]
+	root := []string{"X-Vault-Token", field(t, made.body, "root_token").(string)}
+	if got := c.send(t, "PUT", "/v1/sys/rekey/init", `{"secret_shares":1,"secret_threshold":1,"backup":true}`); got.status != 400 || !strings.Contains(got.body, "leave backup out") {
+		t.Errorf("a rekey with backup: %d %s", got.status, got.body)
+	}
+	if got := c.send(t, "PUT", "/v1/sys/seal", "", root...); got.status != 204 {
+		t.Fatalf("sealing: %d %s", got.status, got.body)
+	}
+	wrong := fmt.Sprintf(`{"key":%q}`, strings.Repeat("0", len(share)-2)+"01")
+	got := c.send(t, "PUT", "/v1/sys/unseal", wrong)
+	for ; got.status == 503; got = c.send(t, "PUT", "/v1/sys/unseal", wrong) { // still finishing
+	}
+	if got.status != 400 || !strings.Contains(got.body, "the key shares do not fit") {
+		t.Errorf("a wrong share: %d %s", got.status, got.body)
+	}
+	status := c.send(t, "GET", "/v1/sys/seal-status", "").body
+	if field(t, status, "sealed") != true || field(t, status, "progress") != 0.0 {
+		t.Errorf("after a wrong share: %s", status)
+	}
+	if c.must(t, "PUT", "/v1/sys/unseal", fmt.Sprintf(`{"key":%q}`, share), "sealed") != false {
+		t.Error("the right share no longer opens it")
 	}
 }

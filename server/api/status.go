@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/novatech/securevault/server/core"
+	"github.com/novatech/securevault/server/core/seal"
 )
 
 // clusterName is the name that clients show; a server has no other.
@@ -50,6 +51,7 @@ type leader struct {
 	LeaderAddress        string `json:"leader_address"`
 	LeaderClusterAddress string `json:"leader_cluster_address"`
 	PerformanceStandby   bool   `json:"performance_standby"`
+	ActiveTime           string `json:"active_time,omitempty"` // when this server became active
 }
 
 // statusHandlers answer what needs no token, as flat JSON: "METHOD path" →
@@ -65,9 +67,32 @@ func statusHandlers(c Core) map[string]http.HandlerFunc {
 		"GET sys/init": flat(func() any {
 			return map[string]bool{"initialized": c.Status().Initialized}
 		}),
-		"GET sys/leader":      flat(func() any { return leader{} }),
+		"GET sys/leader":      func(w http.ResponseWriter, r *http.Request) { serveLeader(w, r, c) },
 		"GET sys/seal-status": flat(func() any { return newSealStatus(c.Status()) }),
 	}
+}
+
+// serveLeader tells which server is active.
+func serveLeader(w http.ResponseWriter, r *http.Request, c Core) {
+	s := c.Status()
+	if !s.Shared {
+		writeJSON(w, http.StatusOK, leader{})
+		return
+	}
+	if s.Sealed {
+		writeErrors(w, http.StatusServiceUnavailable, seal.ErrSealed)
+		return
+	}
+	node, err := c.Leader(r.Context())
+	if err != nil {
+		writeErrors(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	answer := leader{HAEnabled: true, IsSelf: !s.Standby, LeaderAddress: node.APIAddr, LeaderClusterAddress: node.ClusterAddr}
+	if answer.IsSelf {
+		answer.ActiveTime = s.ActiveSince.UTC().Format(time.RFC3339Nano)
+	}
+	writeJSON(w, http.StatusOK, answer)
 }
 
 // newSealStatus describes the seal. A sealed server does not tell its cluster.
@@ -93,6 +118,8 @@ func serveHealth(w http.ResponseWriter, r *http.Request, c Core) {
 		status, parameter = http.StatusNotImplemented, "uninitcode"
 	case s.Sealed:
 		status, parameter = http.StatusServiceUnavailable, "sealedcode"
+	case s.Standby && !accepts(r, "standbyok") && !accepts(r, "perfstandbyok"):
+		status, parameter = http.StatusTooManyRequests, "standbycode"
 	}
 	if chosen := r.URL.Query().Get(parameter); chosen != "" {
 		code, err := strconv.Atoi(chosen)
@@ -103,8 +130,14 @@ func serveHealth(w http.ResponseWriter, r *http.Request, c Core) {
 		status = code
 	}
 	writeJSON(w, status, health{
-		Initialized: s.Initialized, Sealed: s.Sealed,
+		Initialized: s.Initialized, Sealed: s.Sealed, Standby: s.Standby,
 		ReplicationPerformanceMode: "disabled", ReplicationDRMode: "disabled",
 		ServerTimeUTC: time.Now().Unix(), Version: s.Version, ClusterName: clusterName, ClusterID: s.ClusterID,
 	})
+}
+
+// accepts reports whether the query says yes to a parameter; a bare one does.
+func accepts(r *http.Request, parameter string) bool {
+	values, named := r.URL.Query()[parameter]
+	return named && (values[0] == "" || values[0] == "true" || values[0] == "1")
 }

@@ -20,8 +20,11 @@ type File struct {
 	APIAddr     string `conf:"api_addr"`     // URL that clients reach this node at
 	ClusterAddr string `conf:"cluster_addr"` // URL that other nodes reach it at
 	ClusterName string `conf:"cluster_name" default:"securevault"`
-	PIDFile     string `conf:"pid_file"`
-	UI          bool   `conf:"ui"`
+	// ClusterCAFile is PEM of the CA of the other nodes' certificates; the
+	// system's when empty.
+	ClusterCAFile string `conf:"cluster_ca_file"`
+	PIDFile       string `conf:"pid_file"`
+	UI            bool   `conf:"ui" default:"true"`
 
 	LogLevel  string `conf:"log_level" default:"info"`      // trace, debug, info, warn or error
 	LogFormat string `conf:"log_format" default:"standard"` // standard or json

@@ -50,7 +50,9 @@ type Config struct {
 	Methods   map[string]logical.Factory // type → auth method
 	Logger    hclog.Logger
 	Version   string
-	Seal      system.Seal // set by NewServer
+	Seal      system.Seal    // set by NewServer
+	Nodes     system.Cluster // set by NewServer
+	Cluster   Cluster        // of servers on one store; the zero value is one alone
 
 	DefaultLeaseTTL time.Duration // 0: 768h
 	MaxLeaseTTL     time.Duration // 0: 768h
@@ -69,6 +71,8 @@ type Config struct {
 	Databases []string // types of databases that the engines know, for the catalog
 
 	Lockout lockout.Settings // of users who guess, where their mount says nothing
+
+	tenure *tenure // nil: the server is alone
 }
 
 // Core is a server without its listener. Its methods are safe for concurrent
@@ -172,7 +176,7 @@ func (c *Core) openMounts(ctx context.Context) error {
 	managers := system.Managers{
 		Mounts: c.mounts, Policies: c.policies, Tokens: c.tokens, Leases: c.leases, Passwords: c.passwords,
 		Lockout: c.lockout, CORS: c.cors, Audit: c.audit, Metrics: c.config.Metrics, Alerts: c.config.Alerts,
-		Quotas: c.quotas, Databases: c.config.Databases, Wraps: c.wraps, Seal: c.config.Seal,
+		Quotas: c.quotas, Databases: c.config.Databases, Wraps: c.wraps, Seal: c.config.Seal, Cluster: c.config.Nodes,
 	}
 	sys := mount.Entry{Path: "sys/", Type: "system", Description: "system paths"}
 	if err := c.mounts.Attach(ctx, sys, system.Factory(managers)); err != nil {
@@ -274,6 +278,10 @@ type Status struct {
 	ClusterID   string
 	StoreType   string
 	Seal        seal.Status // set by Server
+
+	Shared      bool      // set by Server; several servers may use the store
+	Standby     bool      // set by Server; another one is active, or none yet
+	ActiveSince time.Time // set by Server
 }
 
 // Status describes the server.

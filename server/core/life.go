@@ -12,6 +12,7 @@ import (
 
 	"github.com/novatech/securevault/server/core/lease"
 	"github.com/novatech/securevault/server/core/token"
+	"github.com/novatech/securevault/server/store"
 )
 
 // engines implements lease.Engine: it finds the engine of a lease by its mount.
@@ -75,8 +76,12 @@ func (e engines) Renew(ctx context.Context, l *lease.Lease, increment time.Durat
 	return resp, nil
 }
 
-// Revoke implements lease.Engine.
+// Revoke implements lease.Engine. A server that is not active any more leaves
+// it to the one that is, unless that one cannot know of the credential.
 func (e engines) Revoke(ctx context.Context, l *lease.Lease) error {
+	if !l.Unrecorded && !e.core.config.tenure.holds() {
+		return store.ErrNotActive
+	}
 	req, backend, err := e.request(l, logical.RevokeOperation)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/novatech/securevault/server/core/seal"
+	"github.com/novatech/securevault/server/store"
 )
 
 const (
@@ -25,7 +26,9 @@ const (
 )
 
 // Server is a Core behind its seal: it has one from unsealing to sealing, and
-// nothing of what the store holds is in memory before or after.
+// nothing of what the store holds is in memory before or after. Among several
+// servers on one store (cluster.go) it has one from its election to the end of
+// its term; unsealed, but not elected, it stands by.
 //
 // A Server is made by NewServer, unsealed in Open if its seal does that by
 // itself, else by Init or Unseal; Run works in time and carries out Seal, and
@@ -34,19 +37,28 @@ type Server struct {
 	config Config
 	logger hclog.Logger
 	seal   *seal.Seal
-	turned chan struct{} // level-triggered: active has changed
+	turned chan struct{} // level-triggered: active or waiting has changed
 
-	active atomic.Pointer[service] // nil while sealed
-	byHand atomic.Bool             // sealed by somebody: it stays so until somebody unseals it
+	active  atomic.Pointer[service] // nil while sealed or standing by
+	waiting atomic.Bool             // standing by: unsealed, and to be elected by Run
+	byHand  atomic.Bool             // sealed by somebody: it stays so until somebody unseals it
+
+	cluster cluster
 
 	turning sync.Mutex // held by those who open or close a service
 	closing *service   // guarded by turning; on its way out, for Run to end it
 }
 
-// service is one core, from unsealing to sealing.
+// service is one core, from unsealing or election to sealing or defeat.
 type service struct {
 	core   *Core
-	sealed chan struct{} // closed when the core has to go
+	since  time.Time
+	tenure *tenure // nil: the server is alone
+
+	leaving  chan struct{}                   // closed when the core has to go
+	standsBy bool                            // written before leaving is closed; the seal stays open
+	last     func(ctx context.Context) error // the same; to do when the seal is closed, nil for nothing
+	done     chan error                      // takes what last returned
 
 	requests sync.RWMutex // read-held by requests, written to drain them
 	closed   bool         // guarded by requests
@@ -56,7 +68,8 @@ type service struct {
 // nothing. The Store of config is not used.
 func NewServer(config Config, s *seal.Seal) *Server {
 	server := &Server{config: config, logger: config.Logger.Named("seal"), seal: s, turned: make(chan struct{}, 1)}
-	server.config.Store, server.config.Seal = s.Barrier(), server
+	server.config.Store, server.config.Seal, server.config.Nodes = s.Barrier(), server, server
+	server.cluster.Cluster = config.Cluster
 	return server
 }
 
@@ -92,22 +105,46 @@ func (s *Server) unsealBySelf(ctx context.Context) error {
 	return s.start(ctx)
 }
 
-// start opens a core on the unsealed store. The caller holds s.turning.
+// start begins to serve the unsealed store, or to stand by where there are
+// several servers. The caller holds s.turning.
 func (s *Server) start(ctx context.Context) error {
-	if s.active.Load() != nil {
+	if s.active.Load() != nil || s.waiting.Load() {
 		return nil
 	}
-	ctx = context.WithoutCancel(ctx) // whoever gave the last share may hang up
-	c := New(s.config)
-	if err := c.Open(ctx); err != nil {
-		c.Close(ctx)
+	if s.cluster.Elector != nil {
+		s.byHand.Store(false)
+		s.waiting.Store(true)
+		s.turn()
+		s.logger.Info("unsealed, standing by")
+		return nil
+	}
+	if err := s.activate(ctx, nil); err != nil {
 		s.seal.Seal()
+		return err
+	}
+	return nil
+}
+
+// activate opens a core on the unsealed store, for a term if there are several
+// servers. The caller holds s.turning.
+func (s *Server) activate(ctx context.Context, term store.Term) error {
+	ctx = context.WithoutCancel(ctx) // whoever gave the last share may hang up
+	current := &service{since: time.Now(), leaving: make(chan struct{}), done: make(chan error, 1)}
+	config := s.config
+	if term != nil {
+		current.tenure = &tenure{store: s.seal.Barrier(), term: term}
+		config.Store, config.tenure = current.tenure, current.tenure
+	}
+	current.core = New(config)
+	if err := current.core.Open(ctx); err != nil {
+		current.core.Close(ctx)
 		return fmt.Errorf("opening the core: %w", err)
 	}
 	s.byHand.Store(false)
-	s.active.Store(&service{core: c, sealed: make(chan struct{})})
+	s.active.Store(current)
+	s.waiting.Store(false)
 	s.turn()
-	s.logger.Info("unsealed")
+	s.logger.Info("unsealed and active")
 	return nil
 }
 
@@ -123,15 +160,24 @@ func (s *Server) turn() {
 func (s *Server) Init(ctx context.Context, split seal.Split) ([][]byte, error) {
 	s.turning.Lock()
 	defer s.turning.Unlock()
-	shares, err := s.seal.Init(ctx, split)
+	term, err := s.electNow(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return shares, s.start(ctx)
+	shares, err := s.seal.Init(ctx, split)
+	if err == nil {
+		if err = s.activate(ctx, term); err != nil {
+			s.seal.Seal()
+		}
+	}
+	if err != nil && term != nil {
+		err = errors.Join(err, term.Resign(context.WithoutCancel(ctx)))
+	}
+	return shares, err
 }
 
 // Unseal takes one share of the unseal key; with the last one needed the
-// server starts.
+// server starts, or stands by.
 func (s *Server) Unseal(ctx context.Context, share []byte) error {
 	s.turning.Lock()
 	defer s.turning.Unlock()
@@ -147,18 +193,33 @@ func (s *Server) Unseal(ctx context.Context, share []byte) error {
 
 // Seal refuses requests from now on and returns; Run lets those under way end,
 // closes the core and forgets the keys.
-func (s *Server) Seal() error {
+func (s *Server) Seal() error { return s.leave(false) }
+
+// leave ends the service, to stand by or to be sealed.
+func (s *Server) leave(standBy bool) error {
 	s.turning.Lock()
 	defer s.turning.Unlock()
+	_, err := s.dismiss(standBy, nil)
+	return err
+}
+
+// dismiss tells Run to end the service, and what to do last. The caller holds
+// s.turning.
+func (s *Server) dismiss(standBy bool, last func(context.Context) error) (*service, error) {
 	current := s.active.Swap(nil)
-	if current == nil {
-		return seal.ErrSealed
+	switch {
+	case current == nil && s.waiting.Load():
+		return nil, store.ErrNotActive
+	case current == nil:
+		return nil, seal.ErrSealed
 	}
-	s.byHand.Store(true)
+	current.standsBy, current.last = standBy, last
+	s.waiting.Store(standBy)
+	s.byHand.Store(!standBy)
 	s.closing = current
-	close(current.sealed)
+	close(current.leaving)
 	s.turn()
-	return nil
+	return current, nil
 }
 
 // Keys returns what the holders of key shares decide on.
@@ -182,10 +243,13 @@ func (s *Server) NewRootToken(ctx context.Context) (string, error) {
 // Core returns the core of an unsealed server.
 func (s *Server) Core() (*Core, error) {
 	current := s.active.Load()
-	if current == nil {
-		return nil, seal.ErrSealed
+	switch {
+	case current != nil:
+		return current.core, nil
+	case s.waiting.Load():
+		return nil, store.ErrNotActive
 	}
-	return current.core, nil
+	return nil, seal.ErrSealed
 }
 
 // Handle answers one request, as Core.Handle does, while the server is
@@ -193,14 +257,22 @@ func (s *Server) Core() (*Core, error) {
 func (s *Server) Handle(ctx context.Context, req *logical.Request) (*logical.Response, error) {
 	current := s.active.Load()
 	if current == nil {
-		return nil, sealedError()
+		return nil, s.idleError()
 	}
 	current.requests.RLock()
 	defer current.requests.RUnlock()
-	if current.closed {
-		return nil, sealedError()
+	if current.closed || !current.tenure.holds() {
+		return nil, s.idleError()
 	}
 	return current.core.Handle(ctx, req)
+}
+
+// idleError tells why there is no core to answer.
+func (s *Server) idleError() error {
+	if s.cluster.Elector != nil && (s.waiting.Load() || s.active.Load() != nil) {
+		return fmt.Errorf("%w; try again in a moment", store.ErrNotActive)
+	}
+	return sealedError()
 }
 
 // sealedError is what every request to a sealed server is answered with.
@@ -228,7 +300,12 @@ func (s *Server) Status() Status {
 		s.logger.Error("reading the seal's status", "error", err)
 		guard.Initialized = true // nothing may be initialized over what cannot be read
 	}
-	status.Seal, status.Initialized, status.Sealed = guard, guard.Initialized, s.active.Load() == nil
+	current, standby := s.active.Load(), s.waiting.Load()
+	status.Seal, status.Initialized, status.Sealed = guard, guard.Initialized, current == nil && !standby
+	status.Standby, status.Shared = standby, s.cluster.Elector != nil
+	if current != nil {
+		status.ActiveSince = current.since
+	}
 	return status
 }
 
@@ -242,6 +319,10 @@ func (s *Server) Run(ctx context.Context) error {
 			if err := s.serve(ctx, current); err != nil {
 				return err
 			}
+		}
+		if s.waiting.Load() && ctx.Err() == nil {
+			s.campaign(ctx)
+			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -274,30 +355,40 @@ func (s *Server) retryUnseal(ctx context.Context) {
 	}
 }
 
-// serve runs a service until it is sealed; it returns an error if anything else
-// ends it.
+// serve runs a service until it is dismissed or its term ends; it returns an
+// error if anything else ends it.
 func (s *Server) serve(ctx context.Context, current *service) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	group, running := errgroup.WithContext(running)
 	group.Go(func() error { return current.core.Run(running) })
 	group.Go(func() error { return s.keepLedger(running) })
+	deposed := false
 	select {
+	case <-current.leaving:
+		current.drain()
+	case <-current.lost():
+		deposed = s.depose(current)
 	case <-running.Done():
-		return group.Wait()
-	case <-current.sealed:
+		if current.tenure == nil || ctx.Err() != nil {
+			return group.Wait()
+		}
+		deposed = s.depose(current) // another server may do better
 	}
-	current.drain()
 	stop()
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		s.logger.Error("stopping the core", "error", err)
 	}
-	s.forget(context.WithoutCancel(ctx), current)
-	s.turning.Lock()
-	defer s.turning.Unlock()
-	s.closing = nil
-	s.logger.Info("sealed")
+	s.part(context.WithoutCancel(ctx), current, deposed)
 	return nil
+}
+
+// lost is closed when the term ends; a server that is alone has none.
+func (v *service) lost() <-chan struct{} {
+	if v.tenure == nil {
+		return nil
+	}
+	return v.tenure.term.Lost()
 }
 
 // drain waits for the requests under way; those that come later are refused.
@@ -307,13 +398,47 @@ func (v *service) drain() {
 	v.closed = true
 }
 
-// forget closes the core and drops the keys.
-func (s *Server) forget(ctx context.Context, current *service) {
-	current.core.Close(ctx)
-	if err := s.seal.Barrier().Checkpoint(ctx); err != nil {
-		s.logger.Error("keeping the ledger", "error", err)
+// part closes a service that serves no more, and makes way for the next.
+func (s *Server) part(ctx context.Context, current *service, deposed bool) {
+	s.forget(ctx, current, current.standsBy || deposed)
+	s.turning.Lock()
+	defer s.turning.Unlock()
+	if s.closing == current {
+		s.closing = nil
 	}
-	s.seal.Seal()
+	switch {
+	case deposed:
+		s.logger.Warn("not active any more, standing by: another server is, or the storage could not be reached")
+	case current.standsBy:
+		s.cluster.resting = time.Now().Add(stepDownPause)
+		s.logger.Info("stepped down, standing by")
+	default:
+		s.logger.Info("sealed")
+	}
+}
+
+// forget closes the core, drops the keys unless they are still needed, and ends
+// the term.
+func (s *Server) forget(ctx context.Context, current *service, keepKeys bool) {
+	current.core.Close(ctx)
+	if current.tenure.holds() {
+		if err := s.seal.Barrier().Checkpoint(ctx); err != nil {
+			s.logger.Error("keeping the ledger", "error", err)
+		}
+	}
+	if !keepKeys {
+		s.seal.Seal()
+	}
+	if current.last != nil {
+		current.done <- current.last(ctx)
+	}
+	if current.tenure == nil {
+		return
+	}
+	current.tenure.end()
+	if err := current.tenure.term.Resign(ctx); err != nil {
+		s.logger.Warn("ending the term; it will run out", "error", err)
+	}
 }
 
 // keepLedger makes the checkpoints of the store's ledger until ctx ends.
@@ -348,6 +473,6 @@ func (s *Server) Close(ctx context.Context) {
 	}
 	if current != nil {
 		current.drain()
-		s.forget(ctx, current)
+		s.forget(ctx, current, false)
 	}
 }

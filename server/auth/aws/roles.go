@@ -41,7 +41,7 @@ func newRoles() *record.Family[role, *role] {
 	}
 	tokenutil.AddTokenFields(fields)
 	return &record.Family[role, *role]{
-		Folder: "role", Name: "role", Pattern: framework.GenericNameRegex("role"),
+		Folder: "role", Plural: "roles", Name: "role", Pattern: framework.GenericNameRegex("role"),
 		Synopsis: "Reads, writes or deletes a role.", Fields: fields,
 	}
 }

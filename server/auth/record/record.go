@@ -36,6 +36,7 @@ type Family[T any, R interface {
 	Record
 }] struct {
 	Folder   string          // of the paths, and of the storage: "users"
+	Plural   string          // another folder that lists the names; none if empty
 	Name     string          // field that names a record: "username"; empty if there is but one
 	Pattern  string          // of that name, as a group called like Name
 	Synopsis string          // of the path, for its help
@@ -64,8 +65,13 @@ func (f *Family[T, R]) Paths() []*framework.Path {
 	if f.Name == "" {
 		return []*framework.Path{one}
 	}
-	list := endpoint.New(f.Folder+"/?", "Lists the names.", nil, endpoint.Operations{logical.ListOperation: f.list})
-	return []*framework.Path{list, one}
+	paths := []*framework.Path{one}
+	for _, folder := range []string{f.Folder, f.Plural} {
+		if folder != "" {
+			paths = append(paths, endpoint.New(folder+"/?", "Lists the names.", nil, endpoint.Operations{logical.ListOperation: f.list}))
+		}
+	}
+	return paths
 }
 
 // Get returns the record of that name, or nil when there is none.

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -21,8 +20,6 @@ import (
 	"github.com/novatech/securevault/server/engines"
 	"github.com/novatech/securevault/server/engines/database"
 	"github.com/novatech/securevault/server/store"
-	"github.com/novatech/securevault/server/store/file"
-	"github.com/novatech/securevault/server/store/inmem"
 )
 
 // coreConfig is what a configuration says about the core.
@@ -60,22 +57,6 @@ func newMetrics(t config.Telemetry) (*metric.Registry, error) {
 		Statsd: t.StatsdAddress, Statsite: t.StatsiteAddress, Dogstatsd: t.DogstatsdAddr, DogstatsdTags: t.DogstatsdTags,
 		Host: host, HostLabel: t.EnableHostnameLabel, Default: t.FilterDefault, Filter: t.PrefixFilter,
 	}})
-}
-
-// openStore opens the store of a configuration; the closer may be nil.
-func openStore(s *config.Storage) (store.Store, io.Closer, error) {
-	switch s.Type {
-	case "inmem":
-		return inmem.New(), nil, nil
-	case "file":
-		path := s.Settings.Get("path")
-		if path == "" {
-			return nil, nil, fmt.Errorf("%s: storage \"file\" has no path; set path to the file to keep everything in", s.At)
-		}
-		opened, err := file.Open(path)
-		return opened, opened, err
-	}
-	return nil, nil, fmt.Errorf("%s: storage %q is not built into this program; use \"file\"", s.At, s.Type)
 }
 
 // newSeal returns what guards the store.

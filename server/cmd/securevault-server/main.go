@@ -35,8 +35,15 @@ func main() {
 
 // run is main with its surroundings given.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == "validate" {
-		return validate(args[1:], stdout, stderr)
+	if len(args) > 0 {
+		switch args[0] {
+		case "validate":
+			return validate(args[1:], stdout, stderr)
+		case "migrate":
+			return migrate(ctx, args[1:], stdout, stderr)
+		case "restore":
+			return restore(ctx, args[1:], stdout, stderr)
+		}
 	}
 	o, err := parseOptions(args, getenv, stdout)
 	switch {

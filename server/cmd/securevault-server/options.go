@@ -45,6 +45,8 @@ func parseOptions(args []string, getenv func(string) string, stdout io.Writer) (
 		fmt.Fprintln(stdout, "Usage: securevault-server -config=FILE [flags]")
 		fmt.Fprintln(stdout, "       securevault-server -dev [flags]")
 		fmt.Fprintln(stdout, "       securevault-server validate -config=FILE")
+		fmt.Fprintln(stdout, "       securevault-server migrate -config=FILE")
+		fmt.Fprintln(stdout, "       securevault-server restore -config=FILE BACKUP")
 		flags.PrintDefaults()
 		return o, err
 	case err != nil:

@@ -20,6 +20,7 @@ import (
 	"github.com/novatech/securevault/server/core"
 	"github.com/novatech/securevault/server/core/alert"
 	"github.com/novatech/securevault/server/core/metric"
+	"github.com/novatech/securevault/server/ui"
 )
 
 const (
@@ -39,6 +40,7 @@ type process struct {
 	server    *core.Server
 	entrances []entrance
 	https     []*http.Server // one for each entrance
+	peers     http.RoundTripper
 }
 
 // serve runs a server until ctx ends.
@@ -55,7 +57,7 @@ func serve(ctx context.Context, o options, f *config.File, stdout, stderr io.Wri
 	for _, warning := range f.Warnings {
 		p.logger.Warn(warning.String())
 	}
-	store, closer, err := openStore(f.Storage)
+	store, closer, err := openStore(ctx, f.Storage)
 	if err != nil {
 		return err
 	}
@@ -75,6 +77,12 @@ func serve(ctx context.Context, o options, f *config.File, stdout, stderr io.Wri
 	settings := coreConfig(f, p.metrics, p.logger)
 	settings.Alerts = p.alerts
 	settings.StoreType = f.Storage.Type
+	if settings.Cluster, err = clusterOf(f, store); err != nil {
+		return err
+	}
+	if p.peers, err = newPeers(f.ClusterCAFile); err != nil {
+		return err
+	}
 	p.server = core.NewServer(settings, guard)
 	return p.open(ctx, o, stdout)
 }
@@ -134,9 +142,13 @@ func (p *process) run(ctx context.Context, dev bool) error {
 
 func (p *process) newHTTP(e entrance) *http.Server {
 	errorLog := p.logger.Named("http").StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn})
+	e.limits.Peers = p.peers
 	server := api.NewServer(p.server, e.limits, errorLog)
 	if e.openMetrics {
 		server.Handler = api.OpenMetrics(server.Handler, p.metrics)
+	}
+	if p.file.UI {
+		server.Handler = ui.Handler(server.Handler)
 	}
 	return server
 }

@@ -63,6 +63,10 @@ type Lease struct {
 	LastRenewal time.Time // zero until the first
 
 	Failure string // why it is irrevocable; empty if it is not
+
+	// Unrecorded tells that only this process knows of the credential: its
+	// record could not be written.
+	Unrecorded bool
 }
 
 // TTL returns how long the lease still has to live; never less than zero.

@@ -58,13 +58,18 @@ type Place struct {
 	group   *group // guarded by Manager.mu; nil once it is taken or released
 }
 
+// Limit returns how many leases a group may have at a time; 0 for any number.
+func (m *Manager) Limit(in Group) int {
+	if m.limit == nil {
+		return 0
+	}
+	return m.limit(in)
+}
+
 // Reserve takes room for one more lease of a group, or returns a *LimitError.
 // The place must be released, whether a lease took it or not.
 func (m *Manager) Reserve(ctx context.Context, in Group) (*Place, error) {
-	limit := 0
-	if m.limit != nil {
-		limit = m.limit(in)
-	}
+	limit := m.Limit(in)
 	if limit == 0 {
 		return &Place{}, nil
 	}

@@ -115,16 +115,20 @@ func (m *Manager) Intend(ctx context.Context, l *Lease, place *Place) error {
 
 // Register takes charge of a new credential, intended or not; the lease's id and
 // times are set by the caller. When the record cannot be written, the credential
-// is revoked, with retries as long as the process lives, and the error returned.
+// is revoked, with retries as long as the process lives, and the error returned
+// after the first attempt.
 func (m *Manager) Register(ctx context.Context, l *Lease, place *Place) error {
 	e := m.hold(l, place)
 	if err := m.write(ctx, l); err != nil {
 		m.let(e, l)
-		m.begin(ctx, e)
+		if failed := wait(ctx, []*job{m.begin(ctx, e)}); failed != nil {
+			m.logger.Error("ending a credential whose lease cannot be registered", "lease_id", e.id, "error", failed)
+		}
 		return fmt.Errorf("registering lease: %w", err)
 	}
 	m.let(e, nil)
 	m.reschedule(e, l.ExpireTime)
+	m.logger.Debug("lease issued", "lease_id", l.ID, "ttl", l.Secret.TTL)
 	return nil
 }
 
@@ -168,7 +172,11 @@ func (m *Manager) hold(l *Lease, place *Place) *entry {
 
 // let ends what hold began; unsaved is the record if storage does not have it.
 func (m *Manager) let(e *entry, unsaved *Lease) {
-	e.unsaved = unsaved
+	if unsaved != nil {
+		kept := *unsaved
+		kept.Unrecorded = true
+		e.unsaved = &kept
+	}
 	e.busy.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -219,6 +227,7 @@ func (m *Manager) renew(ctx context.Context, id string, increment time.Duration)
 		return nil, fmt.Errorf("renewing lease: %w", err)
 	}
 	m.reschedule(e, l.ExpireTime)
+	m.logger.Debug("lease renewed", "lease_id", id, "ttl", secret.TTL)
 	return &logical.Response{Secret: &secret, Warnings: resp.Warnings}, nil
 }
 

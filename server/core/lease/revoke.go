@@ -13,7 +13,7 @@ import (
 const (
 	// revocations is how many leases of one mount are revoked at a time. The
 	// engine bounds its own connections; this bounds what waits for them.
-	revocations = 64
+	revocations = 256
 	// revokeTimeout bounds one attempt.
 	revokeTimeout = time.Minute
 
@@ -199,6 +199,7 @@ func (m *Manager) attempt(ctx context.Context, e *entry) error {
 		return fmt.Errorf("removing lease %q: %w", e.id, err)
 	}
 	e.gone = true
+	m.logger.Debug("lease revoked", "lease_id", e.id)
 	return nil
 }
 

@@ -2,7 +2,7 @@
 //
 // A Mount is one engine at one path, with its storage, its settings and its
 // SystemView. Table (table.go) routes a path to the mount with the longest
-// prefix, enables, tunes and disables mounts, and runs their periodic work.
+// prefix, enables, tunes, moves and disables mounts, and runs their periodic work.
 // Secrets engines are mounted at their path, auth methods below "auth/".
 package mount
 
@@ -88,7 +88,7 @@ func (m *Mount) Handle(ctx context.Context, req *logical.Request) (*logical.Resp
 	m.gate.RLock()
 	defer m.gate.RUnlock()
 	if m.closing.Load() {
-		return nil, fmt.Errorf("%w: %q is being disabled", logical.ErrUnsupportedPath, m.Entry().Path)
+		return nil, fmt.Errorf("%w: %q is being disabled or moved", logical.ErrUnsupportedPath, m.Entry().Path)
 	}
 	return m.Backend.HandleRequest(ctx, req)
 }

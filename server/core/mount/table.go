@@ -119,10 +119,8 @@ func (t *Table) Enable(ctx context.Context, e Entry) error {
 	}
 	t.changing.Lock()
 	defer t.changing.Unlock()
-	for taken := range *t.routes.Load() {
-		if strings.HasPrefix(taken, e.Path) || strings.HasPrefix(e.Path, taken) {
-			return fmt.Errorf("%w: path is already in use at %s; choose another with -path", ErrInvalid, taken)
-		}
+	if err := t.vacant(e.Path); err != nil {
+		return err
 	}
 	if e.UUID, err = uuid.GenerateUUID(); err != nil {
 		return fmt.Errorf("enabling %q: %w", e.Path, err)
@@ -137,6 +135,7 @@ func (t *Table) Enable(ctx context.Context, e Entry) error {
 		return err
 	}
 	t.route(m)
+	t.settings.Logger.Info("enabled", "path", e.Path, "type", e.Type)
 	return nil
 }
 
@@ -166,6 +165,7 @@ func (t *Table) Disable(ctx context.Context, path string) error {
 	delete(routes, e.Path)
 	t.routes.Store(&routes)
 	m.Backend.Cleanup(ctx)
+	t.settings.Logger.Info("disabled", "path", e.Path, "type", e.Type)
 	if err := logical.ClearView(ctx, m.Storage); err != nil {
 		return fmt.Errorf("clearing the storage of %q: %w", path, err)
 	}
@@ -271,6 +271,17 @@ func (t *Table) Get(path string) (*Mount, error) {
 		return nil, fmt.Errorf("%w: nothing is mounted at %q", ErrNotFound, path)
 	}
 	return m, nil
+}
+
+// vacant says which mount is in the way of one at path; the caller holds
+// t.changing.
+func (t *Table) vacant(path string) error {
+	for taken := range *t.routes.Load() {
+		if strings.HasPrefix(taken, path) || strings.HasPrefix(path, taken) {
+			return fmt.Errorf("%w: path is already in use at %s; choose another with -path", ErrInvalid, taken)
+		}
+	}
+	return nil
 }
 
 // route adds m to the routes; the caller holds t.changing.

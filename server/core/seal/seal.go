@@ -123,6 +123,9 @@ func New(settings Settings) *Seal {
 	return s
 }
 
+// Store returns the store below the barrier, whose entries are encrypted.
+func (s *Seal) Store() store.Store { return s.settings.Store }
+
 // Barrier returns the store that encrypts. While the server is sealed, its
 // methods return ErrSealed.
 func (s *Seal) Barrier() *Barrier { return s.barrier }
@@ -299,7 +302,7 @@ func (s *Seal) Seal() {
 func (s *Seal) shut() {
 	s.barrier.stop()
 	clear(s.root)
-	s.root = nil
+	s.root, s.record = nil, nil // what is in the store may change
 	s.unsealing.cancel()
 	s.rekeying.cancel()
 	s.rooting.cancel()

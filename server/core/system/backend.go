@@ -42,6 +42,7 @@ type Managers struct {
 	Lockout   *lockout.Guard
 	Wraps     *wrap.Store
 	Seal      Seal
+	Cluster   Cluster
 }
 
 type backend struct {
@@ -63,12 +64,12 @@ func Factory(m Managers) logical.Factory {
 				"leases", "leases/", "leases/lookup/*", "leases/tidy",
 				"leases/revoke-prefix/*", "revoke-prefix/*",
 				"leases/revoke-force/*", "revoke-force/*",
-				"seal", "rotate",
+				"seal", "rotate", "step-down", "storage/*", "remount",
 			}},
 			Paths: slices.Concat(
-				b.mountPaths(secrets), b.mountPaths(methods), b.visiblePaths(),
+				b.mountPaths(secrets), b.mountPaths(methods), b.visiblePaths(), b.remountPaths(), namespacePaths(),
 				b.policyPaths(), b.passwordPaths(), b.leasePaths(), b.capabilityPaths(), b.lockoutPaths(),
-				b.wrappingPaths(), b.sealPaths(),
+				b.wrappingPaths(), b.sealPaths(), b.clusterPaths(),
 				b.corsPaths(), b.auditPaths(), b.metricPaths(), b.alertPaths(),
 				b.quotaPaths(), b.openAPIPaths(), b.catalogPaths(),
 			),

@@ -177,7 +177,7 @@ func (b *backend) countIrrevocables(found []lease.Irrevocable) map[string]int {
 }
 
 // countLeases answers by mount, and unless only irrevocable ones are counted, by
-// role as well: mount → role → number.
+// role as well: mount → role → number, beside how many a role may have.
 func (b *backend) countLeases(_ context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 	switch kind := d.Get("type").(string); kind {
 	case "irrevocable":
@@ -197,7 +197,24 @@ func (b *backend) countLeases(_ context.Context, _ *logical.Request, d *framewor
 		}
 		roles[path][group.Role] = group.Leases
 	}
-	return &logical.Response{Data: map[string]any{"lease_count": total, "counts": counts, "roles": roles}}, nil
+	data := map[string]any{"lease_count": total, "counts": counts, "roles": roles}
+	if limits := b.leaseLimits(); len(limits) > 0 {
+		data["limits"] = limits
+	}
+	return &logical.Response{Data: data}, nil
+}
+
+// leaseLimits returns how many leases each role of a mount may have, by the
+// path of the mount, for those that have a limit.
+func (b *backend) leaseLimits() map[string]int {
+	limits := map[string]int{}
+	for _, m := range b.Mounts.Mounts() {
+		e := m.Entry()
+		if most := b.Leases.Limit(lease.Group{Mount: e.UUID}); most > 0 {
+			limits[e.Path] = most
+		}
+	}
+	return limits
 }
 
 // mountPath returns where a mount is, or its id if it is gone.

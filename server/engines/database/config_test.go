@@ -156,7 +156,7 @@ func TestMaxIdleConnectionsLimitsWhatStaysOpen(t *testing.T) {
 func ourSessions(t *testing.T, database string) int {
 	t.Helper()
 	return postgrestest.Scalar[int](t, server, postgrestest.Database,
-		"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'securevault' AND datname = $1", database)
+		"SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'securevault %' AND datname = $1", database)
 }
 
 func TestConfigsAndRolesAreListedAndDeleted(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/novatech/securevault/server/core"
 	"github.com/novatech/securevault/server/engines/enginetest/postgrestest"
@@ -173,5 +174,46 @@ func TestAFailedCreationLeavesNoLease(t *testing.T) {
 	}
 	if count := must(t, c, logical.ReadOperation, "sys/leases/count", nil).Data["lease_count"]; count != 0 {
 		t.Fatalf("%v leases", count)
+	}
+}
+
+// A killed server's statement may still be executed long after the next server
+// has begun to undo it: the role was then made when nobody looked for it any
+// more.
+func TestWhatADeadServerHasAskedForDoesNotComeLater(t *testing.T) {
+	mount, database := mountShop(t)
+	const late = "v-made-late"
+	gate, dead := server.Connect(t, postgrestest.Superuser, postgrestest.Password, database), server.Connect(t, postgrestest.Superuser, postgrestest.Password, database)
+	run := func(on *pgx.Conn, statements string) {
+		t.Helper()
+		if _, err := on.Exec(t.Context(), statements); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(gate, "SELECT pg_advisory_lock(7)")
+	run(dead, "SET application_name = 'securevault DEADSERVER'")
+	executed := make(chan error, 1)
+	go func() {
+		_, err := dead.PgConn().Exec(t.Context(), `SELECT pg_advisory_lock(7); CREATE ROLE "`+late+`" LOGIN`).ReadAll()
+		executed <- err
+	}()
+	const waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'securevault DEADSERVER' AND wait_event = 'advisory'"
+	for postgrestest.Scalar[int](t, server, database, waiting) == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+
+	lease := mount.MustIssue(t, "creds/app")
+	for name, value := range map[string]any{"username": late, "session": "securevault DEADSERVER"} {
+		lease.Secret.InternalData[name] = value
+	}
+	if err := mount.Revoke(t.Context(), lease); err != nil {
+		t.Fatal(err)
+	}
+	run(gate, "SELECT pg_advisory_unlock(7)")
+	if err := <-executed; err == nil {
+		t.Error("the dead server's statement is executed after all")
+	}
+	if roleExists(t, late) {
+		t.Error("the role is made after its revocation")
 	}
 }

@@ -72,7 +72,7 @@ func (b *backend) issue(ctx context.Context, req *logical.Request, name string, 
 		return nil, err
 	}
 	defer database.release()
-	username, err := b.newUser(ctx, database, role, dbplugin.NewUserRequest{
+	username, warnings, err := b.newUser(ctx, database, role, dbplugin.NewUserRequest{
 		UsernameConfig:     dbplugin.UsernameMetadata{DisplayName: req.DisplayName, RoleName: name},
 		Statements:         dbplugin.Statements{Commands: role.CreationStatements},
 		RollbackStatements: dbplugin.Statements{Commands: role.RollbackStatements},
@@ -86,43 +86,59 @@ func (b *backend) issue(ctx context.Context, req *logical.Request, name string, 
 	if ctx.Err() != nil {
 		return nil, b.abandon(ctx, database, username, role)
 	}
-	return b.lease(name, role, username, secret), nil
+	response := b.lease(name, role, username, secret)
+	response.Warnings = warnings
+	return response, nil
 }
 
 // namer is a plugin that can tell the name of a user before it makes it.
 type namer interface {
 	// NewUsername makes up a name.
 	NewUsername(dbplugin.UsernameMetadata) (string, error)
-	// NewNamedUser is NewUser for a user of that name. An error means that there
-	// is no such user, unless its class is fault.Left or fault.Unknown.
-	NewNamedUser(ctx context.Context, name string, req dbplugin.NewUserRequest) (dbplugin.NewUserResponse, error)
+	// NewNamedUser is NewUser for a user of that name; it returns what the database
+	// warns of. An error means that there is no such user, unless its class is
+	// fault.Left or fault.Unknown.
+	NewNamedUser(ctx context.Context, name string, req dbplugin.NewUserRequest) (warnings []string, err error)
 }
 
-// newUser creates the user and returns its name. Where the plugin is a namer,
-// the server knows of the user before it exists: should it die right after, it
-// removes the user at its next start.
-func (b *backend) newUser(ctx context.Context, database *instance, role *role, req dbplugin.NewUserRequest) (string, error) {
+// sessioner is a namer whose database may go on with what a server has asked for
+// when that server is dead.
+type sessioner interface {
+	// Session names the sessions in which this instance makes users.
+	Session() string
+	// EndSession returns once nothing is made in the sessions of that name,
+	// unless they are this instance's own.
+	EndSession(ctx context.Context, session string) error
+}
+
+// newUser creates the user and returns its name, and what the database warns of.
+// Where the plugin is a namer, the server knows of the user before it exists:
+// should it die right after, it removes the user at its next start.
+func (b *backend) newUser(ctx context.Context, database *instance, role *role, req dbplugin.NewUserRequest) (username string, warnings []string, err error) {
 	planned, ok := database.Database.(namer)
 	if !ok {
 		call, cancel := context.WithTimeout(ctx, callLimit)
 		defer cancel()
 		made, err := database.NewUser(call, req)
-		return made.Username, err
+		return made.Username, nil, err
 	}
-	username, err := planned.NewUsername(req.UsernameConfig)
-	if err != nil {
-		return "", err
+	if username, err = planned.NewUsername(req.UsernameConfig); err != nil {
+		return "", nil, err
 	}
-	if err := intent.Record(ctx, b.lease(req.UsernameConfig.RoleName, role, username, "").Secret); err != nil {
-		return "", err
+	planning := b.lease(req.UsernameConfig.RoleName, role, username, "").Secret
+	if maker, ok := database.Database.(sessioner); ok {
+		planning.InternalData["session"] = maker.Session()
+	}
+	if err := intent.Record(ctx, planning); err != nil {
+		return "", nil, err
 	}
 	call, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	_, err = planned.NewNamedUser(call, username, req)
+	warnings, err = planned.NewNamedUser(call, username, req)
 	if class := fault.ClassOf(err); err != nil && class != fault.Left && class != fault.Unknown {
 		intent.Withdraw(ctx)
 	}
-	return username, err
+	return username, warnings, err
 }
 
 // abandon removes a user whose client has gone while it was made.

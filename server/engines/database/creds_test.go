@@ -70,7 +70,7 @@ func TestARenewalMovesTheExpirationButNotPastMaxTTL(t *testing.T) {
 	if _, err := mount.Renew(t.Context(), lease, 2*time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	checkExpiration(t, lease, 2*time.Hour)
+	checkExpiration(t, lease, 2*time.Hour+longestStep)
 	renewed, err := mount.Renew(t.Context(), lease, 9*time.Hour)
 	if err != nil {
 		t.Fatal(err)
@@ -78,6 +78,35 @@ func TestARenewalMovesTheExpirationButNotPastMaxTTL(t *testing.T) {
 	checkExpiration(t, lease, 3*time.Hour)
 	if renewed.MaxTTL != 3*time.Hour {
 		t.Errorf("the renewal answers with max ttl %s, want the role's", renewed.MaxTTL)
+	}
+}
+
+func TestRenewalsReachTheDatabaseWhenTheyNeed(t *testing.T) {
+	mount, database := mountShop(t)
+	lease := mount.MustIssue(t, "creds/app")
+	renew := func(increment time.Duration) time.Time {
+		t.Helper()
+		secret, err := mount.Renew(t.Context(), lease, increment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lease.Secret = secret
+		return postgrestest.Scalar[time.Time](t, server, database, "SELECT rolvaliduntil FROM pg_roles WHERE rolname = $1", usernameOf(lease))
+	}
+	first := renew(2 * time.Hour)
+	if again := renew(2 * time.Hour); !again.Equal(first) {
+		t.Errorf("renewed at once, the deadline moves from %s to %s", first, again)
+	}
+	if longer := renew(3 * time.Hour); longer.Before(first.Add(59 * time.Minute)) {
+		t.Errorf("renewed by an hour more, the deadline moves from %s to %s", first, longer)
+	}
+	if shorter := renew(time.Hour); shorter.After(first) {
+		t.Errorf("renewed by less, the deadline stays at %s", shorter)
+	}
+	mount.MustWrite(t, "roles/app", map[string]any{"renew_statements": `ALTER ROLE "{{name}}" CONNECTION LIMIT 7`})
+	renew(time.Hour)
+	if postgrestest.Scalar[int](t, server, database, "SELECT rolconnlimit FROM pg_roles WHERE rolname = $1", usernameOf(lease)) != 7 {
+		t.Error("the statements of the role are not run at each renewal")
 	}
 }
 
@@ -377,4 +406,40 @@ func TestAUserMadeByHandWithATakenNameIsLeftAlone(t *testing.T) {
 	if !roleExists(t, "taken") {
 		t.Error("somebody else's role was dropped")
 	}
+}
+
+func TestWarningsOfTheDatabaseReachTheClient(t *testing.T) {
+	mount, database := mountShop(t)
+	admin := "weak_" + database
+	server.Exec(t, database, fmt.Sprintf(`CREATE ROLE %[1]s LOGIN CREATEROLE PASSWORD 'weak'; GRANT SELECT ON orders TO %[1]s`, admin))
+	mount.MustWrite(t, "config/shop", map[string]any{"username": admin, "password": "weak"})
+	mount.MustWrite(t, "roles/app", map[string]any{
+		"creation_statements": `CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}'; GRANT SELECT ON orders TO "{{name}}"`,
+	})
+	response, err := mount.Handle(t.Context(), &logical.Request{Operation: logical.ReadOperation, Path: "creds/app"})
+	if err != nil || response.IsError() {
+		t.Fatal(err, response)
+	}
+	if len(response.Warnings) != 1 || !strings.Contains(response.Warnings[0], `no privileges were granted for "orders"`) {
+		t.Errorf("the warnings are %q", response.Warnings)
+	}
+	if err := mount.Revoke(t.Context(), &enginetest.Lease{Secret: response.Secret}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPasswordsCanBeKeptFromTheServer(t *testing.T) {
+	mount, database := mountShop(t)
+	mount.MustWrite(t, "config/shop", map[string]any{"password_authentication": "scram-sha-256"})
+	mount.MustWrite(t, "roles/app", map[string]any{
+		"creation_statements": `CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}'; COMMENT ON ROLE "{{name}}" IS '{{password}}'`,
+	})
+	lease := mount.MustIssue(t, "creds/app")
+	server.Connect(t, usernameOf(lease), passwordOf(lease), database)
+	seen := postgrestest.Scalar[string](t, server, database, "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = $1", usernameOf(lease))
+	if !strings.HasPrefix(seen, "SCRAM-SHA-256$4096:") {
+		t.Errorf("the server has seen %q", seen)
+	}
+	_, err := mount.Write(t.Context(), "config/shop", map[string]any{"password_authentication": "md5"})
+	wantError(t, err, "password_authentication \"md5\" is unknown")
 }

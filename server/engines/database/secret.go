@@ -1,9 +1,11 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/database/dbplugin/v5"
@@ -15,6 +17,10 @@ import (
 
 const userSecretType = "creds"
 
+// longestStep bounds by how much a renewal may move the deadline at the database
+// beyond what it needs.
+const longestStep = time.Minute
+
 func (b *backend) userSecret() *framework.Secret {
 	return &framework.Secret{Type: userSecretType, Renew: b.renewUser, Revoke: b.revokeUser}
 }
@@ -25,6 +31,12 @@ type leased struct {
 	Role       string   `json:"role"`
 	Config     string   `json:"db_name"`
 	Revocation []string `json:"revocation_statements"`
+
+	// Session is where the user was about to be made; empty once it is made.
+	Session string `json:"session,omitempty"`
+	// ValidUntil is the deadline that a renewal has last set at the database;
+	// zero before the first.
+	ValidUntil time.Time `json:"valid_until,omitzero"`
 }
 
 // lease makes the answer to a request for credentials.
@@ -77,13 +89,35 @@ func (b *backend) renewUser(ctx context.Context, req *logical.Request, _ *framew
 	if err != nil {
 		return refuse("%s: request new credentials", err)
 	}
-	if err := b.extend(ctx, req.Storage, memory, role, time.Now().Add(ttl+grace)); err != nil {
-		return fail(err)
-	}
 	renewed := *req.Secret
 	renewed.TTL = role.DefaultTTL
 	renewed.MaxTTL = role.MaxTTL
+	first, last := deadlines(ttl, req.Secret.IssueTime.Add(cmp.Or(role.MaxTTL, b.System().MaxLeaseTTL())))
+	if len(role.RenewStatements) == 0 && !memory.ValidUntil.Before(first) && !memory.ValidUntil.After(last) {
+		return &logical.Response{Secret: &renewed}, nil
+	}
+	if err := b.extend(ctx, req.Storage, memory, role, last); err != nil {
+		return fail(err)
+	}
+	renewed.InternalData = maps.Clone(renewed.InternalData)
+	renewed.InternalData["valid_until"] = last
 	return &logical.Response{Secret: &renewed}, nil
+}
+
+// deadlines returns between which times the database may end a user whose lease
+// has that TTL from now, and no renewal beyond end. The time between them is for
+// clients that renew much more often than they need: most of their renewals need
+// not reach the database.
+func deadlines(ttl time.Duration, end time.Time) (first, last time.Time) {
+	first = time.Now().Add(ttl + grace)
+	last = first.Add(min(ttl/10, longestStep))
+	if end = end.Add(grace); last.After(end) {
+		last = end
+	}
+	if last.Before(first) {
+		last = first
+	}
+	return first, last
 }
 
 func (b *backend) extend(ctx context.Context, storage logical.Storage, memory leased, role *role, expiration time.Time) error {
@@ -127,6 +161,11 @@ func (b *backend) revokeUser(ctx context.Context, req *logical.Request, _ *frame
 	defer database.release()
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
+	if maker, ok := database.Database.(sessioner); ok && memory.Session != "" {
+		if err := maker.EndSession(ctx, memory.Session); err != nil {
+			return fail(stuck(err, memory))
+		}
+	}
 	_, err = database.DeleteUser(ctx, dbplugin.DeleteUserRequest{
 		Username:   memory.Username,
 		Statements: dbplugin.Statements{Commands: memory.Revocation},

@@ -1,8 +1,8 @@
 // Package file is the store of a single server: one file, kept by bbolt.
 //
 // A write has reached the disk when Put or Delete returns. Writers that come
-// at the same time share one transaction and one fsync, so the rate grows with
-// their number; readers wait for nobody. The file has mode 0600 and is locked:
+// during an fsync share the next one, so the rate grows with their number;
+// readers wait for nobody. The file has mode 0600 and is locked:
 // a second process is told that it is in use.
 package file
 
@@ -17,14 +17,15 @@ import (
 
 	"go.etcd.io/bbolt"
 	bberrors "go.etcd.io/bbolt/errors"
+
+	"github.com/novatech/securevault/server/batch"
 )
 
 const (
 	// lockTimeout is how long Open waits for the process before to end.
 	lockTimeout = time.Second
-	// batchDelay is how long a write waits for others to share its fsync; with
-	// bbolt's own 10 ms a lone writer would be four times slower.
-	batchDelay = 500 * time.Microsecond
+	// writers is how many writes share a transaction.
+	writers = 1024
 
 	fileMode   = 0o600
 	folderMode = 0o700
@@ -32,7 +33,14 @@ const (
 
 // Store implements store.Store in one file.
 type Store struct {
-	db *bbolt.DB
+	db     *bbolt.DB
+	writes *batch.Queue[write]
+}
+
+// write is one change of a key.
+type write struct {
+	key   []byte
+	value []byte // nil to remove the key
 }
 
 // Open opens the store in the file at path, and makes it, with its folder, if
@@ -49,11 +57,12 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, explain(path, err)
 	}
-	db.MaxBatchDelay = batchDelay
 	if err := prepare(db, path, folder); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Store{db: db}, nil
+	s := &Store{db: db}
+	s.writes = batch.New(1, writers, s.commit)
+	return s, nil
 }
 
 // prepare makes what a new file lacks, and its name durable.
@@ -118,21 +127,49 @@ func (s *Store) Get(ctx context.Context, key string) (value []byte, err error) {
 
 // Put implements store.Store.
 func (s *Store) Put(ctx context.Context, key string, value []byte) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	switch { // here, so that one bad write does not fail those that share its transaction
+	case key == "":
+		return bberrors.ErrKeyRequired
+	case len(key) > bbolt.MaxKeySize:
+		return bberrors.ErrKeyTooLarge
+	case len(value) > bbolt.MaxValueSize:
+		return bberrors.ErrValueTooLarge
+	case value == nil:
+		value = []byte{}
 	}
-	return s.db.Batch(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketName()).Put([]byte(key), value)
-	})
+	return s.write(ctx, write{[]byte(key), value})
 }
 
 // Delete implements store.Store.
 func (s *Store) Delete(ctx context.Context, key string) error {
+	return s.write(ctx, write{key: []byte(key)})
+}
+
+// write waits until the disk has the write, however long: only then is its
+// outcome known.
+func (s *Store) write(ctx context.Context, w write) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return s.db.Batch(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketName()).Delete([]byte(key))
+	return s.writes.Do(context.WithoutCancel(ctx), w)
+}
+
+// commit makes writes durable, in order, all of them or none.
+func (s *Store) commit(writes []write) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		bucket := tx.Bucket(bucketName())
+		for _, w := range writes {
+			var err error
+			if w.value == nil {
+				err = bucket.Delete(w.key)
+			} else {
+				err = bucket.Put(w.key, w.value)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,23 @@ const takeTurn = "SELECT pg_advisory_xact_lock(1400260948, 1684104562);\n"
 
 // grantsPrivileges finds GRANT … ON …, unlike GRANT role TO role.
 var grantsPrivileges = regexp.MustCompile(`(?is)\bGRANT\b.*\bON\b`)
+
+// creation finds the statement that creates a role at the beginning of a text.
+var creation = regexp.MustCompile(`(?is)^\s*CREATE\s+(?:ROLE|USER)\b[^;$]*;`)
+
+// inTurn makes a text that grants privileges take its turn: after the role was
+// created, if it can be seen where that ends, for hashing the password takes
+// longer than all the rest.
+func inTurn(text string) string {
+	if !grantsPrivileges.MatchString(text) {
+		return text
+	}
+	first := creation.FindString(text)
+	if strings.Contains(first, "--") || strings.Contains(first, "/*") || strings.Count(first, "'")%2 != 0 || strings.Count(first, `"`)%2 != 0 {
+		first = "" // the semicolon may be one in quotes or in a comment
+	}
+	return first + takeTurn + text[len(first):]
+}
 
 // collisions is how often a text is tried against sessions that are not ours.
 const collisions = 6

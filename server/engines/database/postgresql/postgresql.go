@@ -10,7 +10,7 @@
 // what they mean in psql, and runs the text as one transaction.
 //
 // Start reading at user.go (create, renew, change the password), then revoke.go;
-// settings.go makes the connection pool, failure.go explains errors.
+// scram.go keeps passwords from the server; settings.go makes the connection pool, failure.go explains errors.
 package postgresql
 
 import (
@@ -22,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/novatech/securevault/server/batch"
 	"github.com/novatech/securevault/server/engines/database/fault"
 	"github.com/novatech/securevault/server/engines/database/username"
 )
@@ -36,12 +37,20 @@ type Database struct {
 	pool      *pgxpool.Pool
 	usernames username.Generator
 	password  string // the admin's: scrubbed from errors
+
+	authentication string               // how passwords of roles are sent
+	endings        *batch.Queue[ending] // roles on their way out
+	session        string               // application_name of our connections, and of nobody else's
 }
 
 var _ dbplugin.Database = (*Database)(nil)
 
 // New returns a database that waits for Initialize.
-func New() dbplugin.Database { return &Database{} }
+func New() dbplugin.Database {
+	d := &Database{}
+	d.endings = batch.New(endingsAtOnce, endingsTogether, d.endTogether)
+	return d
+}
 
 // Type returns "postgresql".
 func (d *Database) Type() (string, error) { return "postgresql", nil }
@@ -56,7 +65,7 @@ func (d *Database) Initialize(ctx context.Context, req dbplugin.InitializeReques
 	if err != nil {
 		return dbplugin.InitializeResponse{}, err
 	}
-	d.password = settings.Password
+	d.password, d.authentication = settings.Password, settings.Authentication
 	if d.usernames, err = username.New(settings.UsernameTemplate, maxNameBytes); err != nil {
 		return dbplugin.InitializeResponse{}, fault.New(fault.Refused, "%s", fault.Scrub(err.Error(), d.password))
 	}
@@ -68,6 +77,7 @@ func (d *Database) Initialize(ctx context.Context, req dbplugin.InitializeReques
 	if settings.MaxIdle < settings.MaxOpen {
 		config.AfterRelease = func(*pgx.Conn) bool { return int(d.pool.Stat().IdleConns()) < settings.MaxIdle }
 	}
+	d.session = config.ConnConfig.RuntimeParams["application_name"]
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return dbplugin.InitializeResponse{}, d.explain(err, "opening the connection pool")

@@ -130,9 +130,44 @@ func TestOnlyGrantsOnObjectsTakeTurns(t *testing.T) {
 		`CREATE ROLE "grantee" LOGIN PASSWORD 'on' VALID UNTIL 'infinity';`: false,
 	}
 	for text, want := range cases {
-		if got := grantsPrivileges.MatchString(text); got != want {
+		if got := strings.Contains(inTurn(text), takeTurn); got != want {
 			t.Errorf("%q takes turns: %t, want %t", text, got, want)
 		}
+	}
+}
+
+func TestATurnBeginsAfterTheRoleIsCreated(t *testing.T) {
+	const grant = `GRANT SELECT ON t TO "a";`
+	for create, plain := range map[string]bool{
+		`CREATE ROLE "a" LOGIN PASSWORD 'x';`:             true,
+		"\n create user a password 'x' ;":                 true,
+		`CREATE ROLE "a" LOGIN PASSWORD 'x;y';`:           false,
+		`CREATE ROLE "a;b";`:                              false,
+		`CREATE ROLE a /* ; */;`:                          false,
+		"CREATE ROLE a -- ;\n;":                           false,
+		`DO $$ BEGIN CREATE ROLE a; END $$;`:              false,
+		`ALTER DEFAULT PRIVILEGES GRANT ALL ON t TO "a";`: false,
+	} {
+		want := takeTurn + create + grant
+		if plain {
+			want = create + takeTurn + grant
+		}
+		if got := inTurn(create + grant); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestAVerifierIsWhatPostgreSQLWouldKeep(t *testing.T) {
+	database := &Database{authentication: asVerifier}
+	for password, want := range map[string]string{"": "", "pa$$word": "SCRAM-SHA-256$4096:"} {
+		sent, err := database.sent(password)
+		if err != nil || !strings.HasPrefix(sent, want) || password != "" && strings.Contains(sent, password) {
+			t.Errorf("%q is sent as %q, %v", password, sent, err)
+		}
+	}
+	if _, err := database.sent("schlüssel"); fault.ClassOf(err) != fault.Refused {
+		t.Errorf("a password beyond ASCII: %v", err)
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/database/dbplugin/v5"
 	"github.com/jackc/pgx/v5"
@@ -12,102 +14,195 @@ import (
 	"github.com/novatech/securevault/server/engines/database/fault"
 )
 
-// role is what revocation needs to know about the role it ends.
+const (
+	// endingsTogether is how many roles are ended in one go: a server drops a
+	// role in a tenth of the time that it takes to answer and to sync.
+	endingsTogether = 64
+	// endingsAtOnce is how many goes are under way: few, so that they are large.
+	endingsAtOnce = 2
+	// endingsLimit bounds one go.
+	endingsLimit = 30 * time.Second
+	// patience bounds the wait for a lock while roles are ended together, so
+	// that one whose objects are in use does not hold up the others for long.
+	patience = "SET LOCAL lock_timeout = '2s';\n"
+)
+
+// ending is a role that is to end.
+type ending struct {
+	name       string
+	statements dbplugin.Statements
+}
+
+// hasStatements reports whether the role has revocation statements.
+func (e ending) hasStatements() bool {
+	return strings.TrimSpace(strings.Join(e.statements.Commands, "")) != ""
+}
+
+// role is what revocation needs to know about a role it ends.
 type role struct {
-	name          string
+	ending
 	id            uint32
 	member        bool // we may act for the role: superusers always may
 	serverVersion int  // as in server_version_num: 160003 is 16.3
 }
 
+// errTogether asks for a role to be ended alone.
+var errTogether = errors.New("ending several roles together failed")
+
 // DeleteUser ends a role whatever the revocation statements say, and fails
 // unless the role is gone afterwards. A role that does not exist is a success.
-//
-// The steps stand in the order in which they help most if the next one fails: no
-// new logins, no sessions, no privileges, no role. The revocation statements run
-// last but one, when nothing is left that a plain DROP ROLE would trip over.
+// Roles that are to end at the same time are ended together; if that fails, each
+// alone, so that the one that cannot be ended stands in nobody's way.
 func (d *Database) DeleteUser(ctx context.Context, req dbplugin.DeleteUserRequest) (dbplugin.DeleteUserResponse, error) {
-	var none dbplugin.DeleteUserResponse
+	e := ending{req.Username, req.Statements}
+	err := d.endings.Do(ctx, e)
+	if errors.Is(err, errTogether) {
+		err = d.end(ctx, []ending{e})
+	}
+	return dbplugin.DeleteUserResponse{}, d.explain(err, fmt.Sprintf("ending role %q", e.name))
+}
+
+// endTogether is the work of d.endings.
+func (d *Database) endTogether(endings []ending) error {
+	ctx, cancel := context.WithTimeout(context.Background(), endingsLimit)
+	defer cancel()
+	err := d.end(ctx, endings)
+	if err != nil && len(endings) > 1 {
+		return errTogether
+	}
+	return err
+}
+
+// end ends roles. The steps stand in the order in which they help most if the
+// next one fails: no new logins, no sessions, no privileges, no role. The
+// revocation statements run last but one, when nothing is left that a plain DROP
+// ROLE would trip over.
+func (d *Database) end(ctx context.Context, endings []ending) error {
 	acquired, err := d.acquire(ctx)
 	if err != nil {
-		return none, err
+		return err
 	}
 	defer acquired.Release()
 	conn := acquired.Conn()
-	target, found, err := lookUp(ctx, conn, req.Username)
-	if err != nil || !found {
-		return none, d.explain(err, fmt.Sprintf("looking up role %q", req.Username))
+	targets, err := lookUp(ctx, conn, endings)
+	if err != nil || len(targets) == 0 {
+		return d.explain(err, "looking up "+describe(endings))
 	}
 	steps := []struct {
 		what string
-		run  func(context.Context, *pgx.Conn, role) error
+		run  func(context.Context, *pgx.Conn, []role) error
 	}{
 		{"locking out", lockOut},
 		{"ending the sessions of", endSessions},
 		{"clearing the privileges of", clearPrivileges},
 		{"clearing in other databases the privileges of", d.clearElsewhere},
-		{"running revocation_statements for", func(ctx context.Context, conn *pgx.Conn, target role) error {
-			return drop(ctx, conn, target, req.Statements)
-		}},
+		{"running revocation_statements for", drop},
 	}
 	for _, step := range steps {
-		err := step.run(ctx, conn, target)
+		err := step.run(ctx, conn, targets)
 		if err == nil {
 			continue
 		}
-		if _, found, lookupErr := lookUp(ctx, conn, target.name); lookupErr == nil && !found {
-			return none, nil // somebody else was faster
+		if left, lookupErr := lookUp(ctx, conn, endings); lookupErr == nil && len(left) == 0 {
+			return nil // somebody else was faster
 		}
-		return none, d.explain(err, fmt.Sprintf("%s role %q", step.what, target.name))
+		return d.explain(err, step.what+" "+describe(endings))
 	}
-	return none, nil
+	return nil
 }
 
-func lookUp(ctx context.Context, conn *pgx.Conn, name string) (target role, found bool, err error) {
-	const query = `SELECT oid, pg_has_role(oid, 'USAGE'), current_setting('server_version_num')::int
-		FROM pg_roles WHERE rolname = $1`
-	target.name = name
-	err = conn.QueryRow(ctx, query, name).Scan(&target.id, &target.member, &target.serverVersion)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return role{}, false, nil
+func describe(endings []ending) string {
+	if len(endings) == 1 {
+		return fmt.Sprintf("role %q", endings[0].name)
 	}
-	return target, err == nil, err
+	return fmt.Sprintf("%d roles", len(endings))
+}
+
+// lookUp returns those of the roles that exist.
+func lookUp(ctx context.Context, conn *pgx.Conn, endings []ending) ([]role, error) {
+	const query = `SELECT rolname, oid, pg_has_role(oid, 'USAGE'), current_setting('server_version_num')::int
+		FROM pg_roles WHERE rolname = ANY($1)`
+	byName := make(map[string]ending, len(endings))
+	names := make([]string, len(endings))
+	for i, e := range endings {
+		byName[e.name], names[i] = e, e.name
+	}
+	rows, err := conn.Query(ctx, query, names)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r role, err error) {
+		err = row.Scan(&r.name, &r.id, &r.member, &r.serverVersion)
+		r.ending = byName[r.name]
+		return r, err
+	})
 }
 
 // lockOut forbids new sessions. It is committed on its own: a login checks what
 // is committed. An admin that is no superuser also makes itself a member of the
 // role, without which it could not act for it; since PostgreSQL 16 the creator
 // of a role may grant it, but does not inherit from it.
-func lockOut(ctx context.Context, conn *pgx.Conn, target role) error {
-	text := "ALTER ROLE " + identifier(target.name) + " NOLOGIN;"
-	if !target.member {
-		text += "GRANT " + identifier(target.name) + " TO CURRENT_USER"
-		if target.serverVersion >= 160000 {
-			text += " WITH INHERIT TRUE, SET TRUE"
+func lockOut(ctx context.Context, conn *pgx.Conn, targets []role) error {
+	var text strings.Builder
+	for _, target := range targets {
+		name := identifier(target.name)
+		fmt.Fprintf(&text, "ALTER ROLE %s NOLOGIN;\n", name)
+		if target.member {
+			continue
 		}
+		fmt.Fprintf(&text, "GRANT %s TO CURRENT_USER", name)
+		if target.serverVersion >= 160000 {
+			text.WriteString(" WITH INHERIT TRUE, SET TRUE")
+		}
+		text.WriteString(";\n")
 	}
-	return execute(ctx, conn, text)
+	return execute(ctx, conn, text.String())
 }
 
-func endSessions(ctx context.Context, conn *pgx.Conn, target role) error {
+func endSessions(ctx context.Context, conn *pgx.Conn, targets []role) error {
 	_, err := conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-		WHERE usesysid = $1 AND pid <> pg_backend_pid()`, target.id)
+		WHERE usesysid = ANY($1) AND pid <> pg_backend_pid()`, ids(targets))
 	return err
 }
 
-// clearPrivileges hands the role's objects in the connection's database to the
-// admin, then takes away its privileges, default privileges and policies there.
-// The order matters: DROP OWNED would drop the objects.
-func clearPrivileges(ctx context.Context, conn *pgx.Conn, target role) error {
-	name := identifier(target.name)
-	return execute(ctx, conn, takeTurn+"REASSIGN OWNED BY "+name+" TO CURRENT_USER;\nDROP OWNED BY "+name)
+func ids(targets []role) []uint32 {
+	all := make([]uint32, len(targets))
+	for i, target := range targets {
+		all[i] = target.id
+	}
+	return all
 }
 
-// clearElsewhere does the same in each other database where the role owns or may
-// do something: both statements see only the database they run in.
-func (d *Database) clearElsewhere(ctx context.Context, conn *pgx.Conn, target role) error {
+// identifiers lists the names of roles for use in a statement.
+func identifiers(targets []role) string {
+	names := make([]string, len(targets))
+	for i, target := range targets {
+		names[i] = identifier(target.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// clearPrivileges hands the roles' objects in the connection's database to the
+// admin, then takes away their privileges, default privileges and policies there.
+// The order matters: DROP OWNED would drop the objects.
+func clearPrivileges(ctx context.Context, conn *pgx.Conn, targets []role) error {
+	names := identifiers(targets)
+	return execute(ctx, conn, patient(targets)+takeTurn+"REASSIGN OWNED BY "+names+" TO CURRENT_USER;\nDROP OWNED BY "+names)
+}
+
+// patient is how a transaction about roles begins.
+func patient(targets []role) string {
+	if len(targets) > 1 {
+		return patience
+	}
+	return ""
+}
+
+// clearElsewhere does the same in each other database where one of the roles
+// owns or may do something: both statements see only the database they run in.
+func (d *Database) clearElsewhere(ctx context.Context, conn *pgx.Conn, targets []role) error {
 	rows, err := conn.Query(ctx, `SELECT DISTINCT d.datname FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid
-		WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = $1 AND d.datname <> current_database() AND d.datallowconn`, target.id)
+		WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = ANY($1) AND d.datname <> current_database() AND d.datallowconn`, ids(targets))
 	if err != nil {
 		return err
 	}
@@ -116,14 +211,14 @@ func (d *Database) clearElsewhere(ctx context.Context, conn *pgx.Conn, target ro
 		return err
 	}
 	for _, database := range databases {
-		if err := d.clearIn(ctx, database, target); err != nil {
+		if err := d.clearIn(ctx, database, targets); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (d *Database) clearIn(ctx context.Context, database string, target role) error {
+func (d *Database) clearIn(ctx context.Context, database string, targets []role) error {
 	config := d.pool.Config().ConnConfig.Copy()
 	config.Database = database
 	what := fmt.Sprintf("connecting to database %q", database)
@@ -134,29 +229,53 @@ func (d *Database) clearIn(ctx context.Context, database string, target role) er
 		return d.explainConnect(err, what)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	return d.explain(clearPrivileges(ctx, conn, target), fmt.Sprintf("in database %q", database))
+	return d.explain(clearPrivileges(ctx, conn, targets), fmt.Sprintf("in database %q", database))
 }
 
-// drop runs the revocation statements, if any, and drops the role if they did
+// drop runs the revocation statements, if any, and drops the roles if they did
 // not. Sessions that were logging in while lockOut committed end here.
-func drop(ctx context.Context, conn *pgx.Conn, target role, statements dbplugin.Statements) error {
-	text := "DROP ROLE IF EXISTS " + identifier(target.name)
-	if strings.TrimSpace(strings.Join(statements.Commands, "")) != "" {
-		revocation, err := render("revocation_statements", statements, map[string]string{"name": target.name, "username": target.name})
-		if err != nil {
-			return err
-		}
-		text = revocation + "\n;\n" + text
+func drop(ctx context.Context, conn *pgx.Conn, targets []role) error {
+	text, err := dropping(targets)
+	if err != nil {
+		return err
 	}
-	if err := endSessions(ctx, conn, target); err != nil {
+	if err := endSessions(ctx, conn, targets); err != nil {
 		return err
 	}
 	if err := execute(ctx, conn, text); err != nil {
 		return err
 	}
-	_, found, err := lookUp(ctx, conn, target.name)
-	if found {
-		return fault.New(fault.Later, "the server still has role %q: remove what recreates it from the statements", target.name)
+	left, err := lookUp(ctx, conn, endingsOf(targets))
+	if len(left) > 0 {
+		return fault.New(fault.Later, "the server still has role %q: remove what recreates it from the statements", left[0].name)
 	}
 	return err
+}
+
+// dropping returns the text of drop.
+func dropping(targets []role) (string, error) {
+	var text strings.Builder
+	text.WriteString(patient(targets))
+	if slices.ContainsFunc(targets, func(r role) bool { return r.hasStatements() }) {
+		text.WriteString(takeTurn)
+	}
+	for _, target := range targets {
+		if !target.hasStatements() {
+			continue
+		}
+		revocation, err := render("revocation_statements", target.statements, map[string]string{"name": target.name, "username": target.name})
+		if err != nil {
+			return "", err
+		}
+		text.WriteString(revocation + "\n;\n")
+	}
+	return text.String() + "DROP ROLE IF EXISTS " + identifiers(targets), nil
+}
+
+func endingsOf(targets []role) []ending {
+	endings := make([]ending, len(targets))
+	for i, target := range targets {
+		endings[i] = target.ending
+	}
+	return endings
 }

@@ -37,6 +37,7 @@ type settings struct {
 	MaxOpen          int    `mapstructure:"max_open_connections"`
 	MaxIdle          int    `mapstructure:"max_idle_connections"`
 	MaxLifetime      any    `mapstructure:"max_connection_lifetime"` // seconds, or text such as "5m"
+	Authentication   string `mapstructure:"password_authentication"`
 }
 
 func decodeSettings(details map[string]any) (settings, error) {
@@ -58,6 +59,9 @@ func decodeSettings(details map[string]any) (settings, error) {
 			return settings{}, fault.New(fault.Refused, "%s is missing, but connection_url uses {{%s}}: write %s=…", field, field, field)
 		}
 	}
+	if !slices.Contains([]string{"", asText, asVerifier}, decoded.Authentication) {
+		return settings{}, fault.New(fault.Refused, "password_authentication %q is unknown: use %s or %s", decoded.Authentication, asText, asVerifier)
+	}
 	if decoded.UsernameTemplate == "" {
 		decoded.UsernameTemplate = defaultUsernameTemplate
 	}
@@ -72,7 +76,7 @@ func decodeSettings(details map[string]any) (settings, error) {
 
 func onlyKnown(details map[string]any) error {
 	known := []string{"connection_url", "username", "password", "username_template",
-		"max_open_connections", "max_idle_connections", "max_connection_lifetime"}
+		"max_open_connections", "max_idle_connections", "max_connection_lifetime", "password_authentication"}
 	for _, key := range slices.Sorted(maps.Keys(details)) {
 		if !slices.Contains(known, key) {
 			return fault.New(fault.Refused, "unknown setting %q%s: postgresql-database-plugin knows %s",
@@ -105,9 +109,8 @@ func (s settings) poolConfig() (*pgxpool.Config, error) {
 	if target.ConnectTimeout == 0 {
 		target.ConnectTimeout = dialLimit
 	}
-	if target.RuntimeParams["application_name"] == "" {
-		target.RuntimeParams["application_name"] = "securevault"
-	}
+	target.RuntimeParams["application_name"] = newSession(target.RuntimeParams["application_name"])
+	target.OnNotice = keepWarning
 	// Unnamed statements: one round trip, and proxies that pool transactions
 	// keep working.
 	target.DefaultQueryExecMode = pgx.QueryExecModeExec

@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/vault/sdk/database/dbplugin/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/novatech/securevault/server/engines/database/fault"
 	"github.com/novatech/securevault/server/engines/database/statement"
@@ -32,7 +31,8 @@ func (d *Database) NewUser(ctx context.Context, req dbplugin.NewUserRequest) (db
 	if err != nil {
 		return dbplugin.NewUserResponse{}, err
 	}
-	return d.NewNamedUser(ctx, name, req)
+	_, err = d.NewNamedUser(ctx, name, req)
+	return dbplugin.NewUserResponse{Username: name}, err
 }
 
 // NewUsername makes up the name of a role that is about to be created.
@@ -44,36 +44,47 @@ func (d *Database) NewUsername(metadata dbplugin.UsernameMetadata) (string, erro
 	return name, nil
 }
 
-// NewNamedUser is NewUser for a role of that name.
-func (d *Database) NewNamedUser(ctx context.Context, name string, req dbplugin.NewUserRequest) (dbplugin.NewUserResponse, error) {
+// NewNamedUser is NewUser for a role of that name. It returns what the server
+// warns of.
+func (d *Database) NewNamedUser(ctx context.Context, name string, req dbplugin.NewUserRequest) (warnings []string, err error) {
 	if req.CredentialType != dbplugin.CredentialTypePassword {
-		return dbplugin.NewUserResponse{}, fault.New(fault.Refused, "credential_type %q is unknown to PostgreSQL: use password", req.CredentialType)
+		return nil, fault.New(fault.Refused, "credential_type %q is unknown to PostgreSQL: use password", req.CredentialType)
+	}
+	password, err := d.sent(req.Password)
+	if err != nil {
+		return nil, err
 	}
 	text, err := render("creation_statements", req.Statements, map[string]string{
-		"name": name, "username": name, "password": req.Password, "expiration": req.Expiration.Format(expirationFormat),
+		"name": name, "username": name, "password": password, "expiration": req.Expiration.Format(expirationFormat),
 	})
 	if err != nil {
-		return dbplugin.NewUserResponse{}, err
+		return nil, err
 	}
-	if grantsPrivileges.MatchString(text) {
-		text = takeTurn + text
+	warnings, err = d.create(ctx, name, inTurn(text))
+	for i, warning := range warnings {
+		warnings[i] = "PostgreSQL warns: " + fault.Scrub(warning, req.Password, d.password)
 	}
-	if err := d.create(ctx, name, text); err != nil {
-		return dbplugin.NewUserResponse{}, d.explain(err, "running creation_statements", req.Password)
-	}
-	return dbplugin.NewUserResponse{Username: name}, nil
+	return warnings, d.explain(err, "running creation_statements", req.Password)
 }
 
 // create runs the text and sees to it that a failure leaves no role behind. The
 // role is somebody else's only if the server says that the name was taken.
-func (d *Database) create(ctx context.Context, name, text string) error {
+func (d *Database) create(ctx context.Context, name, text string) (warnings []string, err error) {
 	conn, err := d.acquire(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	takeWarnings(conn.Conn().PgConn()) // of others
 	err = execute(ctx, conn.Conn(), text)
+	warnings = takeWarnings(conn.Conn().PgConn())
 	backend := conn.Conn().PgConn().PID()
 	conn.Release()
+	return warnings, d.undo(ctx, err, backend, name)
+}
+
+// undo removes what a failed creation may have left, and returns the error of
+// the creation.
+func (d *Database) undo(ctx context.Context, err error, backend uint32, name string) error {
 	var refusal *pgconn.PgError
 	if err == nil || errors.As(err, &refusal) && refusal.Code == codeDuplicateObject {
 		return err
@@ -97,33 +108,17 @@ func (d *Database) orphaned(err, undoErr error, name string) error {
 }
 
 // endBackend ends the server process of a connection that broke, and waits for
-// it: it may still be about to commit what we are about to undo.
+// it: it may still be about to commit what we are about to undo. One of ours
+// alone: the number may be another's by now, or invented by a proxy.
 func (d *Database) endBackend(ctx context.Context, pid uint32) error {
 	conn, err := d.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Release()
-	for {
-		alive, err := stillRuns(ctx, conn, pid)
-		if err != nil || !alive {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fault.New(fault.Later, "the server process %d did not end", pid)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// stillRuns asks a process of our own to end and tells whether there was one.
-// Ours alone: the number may be another's by now, or invented by a proxy.
-func stillRuns(ctx context.Context, conn *pgxpool.Conn, pid uint32) (alive bool, err error) {
 	const query = `SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity
 		WHERE pid = $1 AND pid <> pg_backend_pid() AND usename = current_user AND application_name = current_setting('application_name') AND state <> 'idle'`
-	err = conn.QueryRow(ctx, query, int32(pid)).Scan(&alive)
-	return alive, err
+	return untilNone(ctx, conn, query, int32(pid))
 }
 
 // UpdateUser sets a role's password, its expiration, or both.
@@ -131,7 +126,10 @@ func (d *Database) UpdateUser(ctx context.Context, req dbplugin.UpdateUserReques
 	var none dbplugin.UpdateUserResponse
 	values := map[string]string{"name": req.Username, "username": req.Username}
 	if change := req.Password; change != nil {
-		values["password"] = change.NewPassword
+		var err error
+		if values["password"], err = d.sent(change.NewPassword); err != nil {
+			return none, err
+		}
 		if err := d.alter(ctx, req.Username, "changing the password", change.Statements, defaultPassword, values); err != nil {
 			return none, err
 		}
@@ -162,7 +160,7 @@ func (d *Database) alter(ctx context.Context, name, what string, statements dbpl
 	err = execute(ctx, conn.Conn(), text)
 	var refusal *pgconn.PgError
 	if errors.As(err, &refusal) && refusal.Code == codeUndefinedObject {
-		if _, found, lookupErr := lookUp(ctx, conn.Conn(), name); lookupErr == nil && !found {
+		if left, lookupErr := lookUp(ctx, conn.Conn(), []ending{{name: name}}); lookupErr == nil && len(left) == 0 {
 			return fault.New(fault.NoUser, "%s: the role %q no longer exists on the server: request new credentials", what, name)
 		}
 	}

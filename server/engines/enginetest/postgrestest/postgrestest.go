@@ -59,8 +59,9 @@ func MustStart() *Server {
 }
 
 // Start makes a new cluster and returns once it accepts logins. The caller must
-// call Stop.
-func Start() (*Server, error) {
+// call Stop. Settings are of postgresql.conf, as in "fsync=on", over those that
+// suit tests.
+func Start(settings ...string) (*Server, error) {
 	binaries, err := findBinaries()
 	if err != nil {
 		return nil, err
@@ -70,7 +71,7 @@ func Start() (*Server, error) {
 		return nil, err
 	}
 	server := &Server{folder: folder}
-	if err := server.start(binaries); err != nil {
+	if err := server.start(binaries, settings); err != nil {
 		server.Stop()
 		return nil, fmt.Errorf("starting PostgreSQL in %s: %w", folder, err)
 	}
@@ -94,7 +95,7 @@ func findBinaries() (string, error) {
 	return filepath.Dir(newest), nil
 }
 
-func (s *Server) start(binaries string) error {
+func (s *Server) start(binaries string, settings []string) error {
 	account, err := unprivileged(s.folder)
 	if err != nil {
 		return err
@@ -116,6 +117,9 @@ func (s *Server) start(binaries string) error {
 	}
 	postgres := exec.Command(filepath.Join(binaries, "postgres"), "-D", data, "-p", strconv.Itoa(s.Port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="+s.folder, "-c", "fsync=off")
+	for _, setting := range settings {
+		postgres.Args = append(postgres.Args, "-c", setting)
+	}
 	// The server ends with us even if we are killed.
 	postgres.SysProcAttr = &syscall.SysProcAttr{Credential: account, Pdeathsig: syscall.SIGQUIT}
 	postgres.Dir = s.folder
