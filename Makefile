@@ -62,7 +62,7 @@ STARTS := Secrets?$$
 bench: export TMPDIR := $(if $(wildcard /dev/shm),/dev/shm,$(TMPDIR))
 bench: export SECUREVAULT_BIN := $(BIN)/securevault
 bench: export CONSUL_TEMPLATE_BIN := $(TOOLS)/consul-template
-bench: agent tools bench-server
+bench: agent tools bench-server failover
 	go test -run '^$$' -bench '$(STARTS)' -benchtime 5x -timeout 30m ./e2e/bench
 	go test -run '^$$' -bench . -skip '$(STARTS)' -benchtime 1x -timeout 30m ./e2e/bench
 
