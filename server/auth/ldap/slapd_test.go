@@ -1,7 +1,6 @@
 package ldap_test
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -122,27 +121,52 @@ access to * by users read by anonymous auth by * none
 	if out, err := exec.Command(program, "-T", "add", "-f", conf, "-l", filepath.Join(folder, "people.ldif")).CombinedOutput(); err != nil {
 		t.Fatalf("filling the directory: %v\n%s", err, out)
 	}
-	s := slapd{plain: "ldap://" + freeAddress(t), tls: "ldaps://" + freeAddress(t), ca: ca}
-	var logs bytes.Buffer
-	command := exec.Command(program, "-d", "0", "-f", conf, "-h", s.plain+" "+s.tls)
-	command.Stderr = &logs
+	for range 5 { // somebody else may take an address before slapd does
+		s := slapd{plain: "ldap://" + freeAddress(t), tls: "ldaps://" + freeAddress(t), ca: ca}
+		if s.serve(t, exec.Command(program, "-d", "0", "-f", conf, "-h", s.plain+" "+s.tls)) {
+			return s
+		}
+	}
+	t.Fatal("slapd does not listen; its messages are above")
+	return slapd{}
+}
+
+// serve starts slapd, and reports whether it listens.
+func (s slapd) serve(t *testing.T, command *exec.Cmd) bool {
+	t.Helper()
+	logs, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = logs.Close() }()
+	command.Stderr = logs
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan struct{})
+	go func() {
+		_ = command.Wait()
+		close(ended)
+	}()
 	t.Cleanup(func() {
-		command.Process.Signal(syscall.SIGTERM)
-		command.Wait()
+		_ = command.Process.Signal(syscall.SIGTERM)
+		<-ended
 	})
 	for range 500 {
 		conn, err := net.Dial("tcp", s.tls[len("ldaps://"):])
 		if err == nil {
-			conn.Close()
-			return s
+			_ = conn.Close()
+			return true
 		}
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case <-ended:
+			text, _ := os.ReadFile(logs.Name())
+			t.Logf("slapd ended: %s", text)
+			return false
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
-	t.Fatalf("slapd does not listen: %s", logs.String())
-	return slapd{}
+	return false
 }
 
 func find(t *testing.T, program string) string {
