@@ -86,10 +86,7 @@ func (n *announcer) Tell(what announcement) {
 	n.mu.Lock()
 	n.waiting = append(n.waiting, what)
 	n.mu.Unlock()
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
+	fire(n.wake)
 }
 
 // Forget drops what has still to be told. Whoever published it tells of it anew.
@@ -97,10 +94,7 @@ func (n *announcer) Forget() {
 	n.mu.Lock()
 	n.waiting, n.forget = nil, true
 	n.mu.Unlock()
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
+	fire(n.wake)
 }
 
 // Told hands on what has become of the announcements.

@@ -76,8 +76,11 @@ func (a *Agent) launch() announcement {
 
 // feeds reports whether the output is the environment of a child.
 func (o *output) feeds(c *child) bool {
-	return slices.ContainsFunc(o.hooks, func(h hook) bool { return h.Notifier == notify.Notifier(c) })
+	return slices.ContainsFunc(o.hooks, func(h hook) bool { return h.starts(c) })
 }
+
+// starts reports whether being told is for a child to run with what is newest.
+func (h hook) starts(c *child) bool { return h.Notifier == notify.Notifier(c) }
 
 // lags reports whether the program still uses what was replaced.
 func (c *child) lags() bool {

@@ -245,7 +245,7 @@ func (a *Agent) told(o *output) []hook {
 	if a.launched {
 		return o.hooks
 	}
-	return slices.DeleteFunc(slices.Clone(o.hooks), func(h hook) bool { return h.Notifier == notify.Notifier(a.child) })
+	return slices.DeleteFunc(slices.Clone(o.hooks), func(h hook) bool { return h.starts(a.child) })
 }
 
 // newest returns the highest of the versions.

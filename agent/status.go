@@ -21,10 +21,6 @@ type view struct {
 	started   time.Time
 	questions chan func()   // for the supply loop to answer between two passes
 	over      chan struct{} // closed when the supply loop answers no more
-
-	// Used by the supply loop alone.
-	hookErr  string // what the hooks say that fail
-	hookText string // the same without secrets
 }
 
 func newView(a *Agent, server string) *view {
@@ -60,7 +56,7 @@ func (v *view) look(now time.Time) admin.Status {
 	status := admin.Status{
 		Now: now, Started: v.started, Server: v.server, Settled: a.settled, Generation: snapshot.Generation,
 		Token:    tokenStatus(a.keeper.Status()),
-		Hooks:    v.hooks(snapshot),
+		Hooks:    v.hooks(),
 		Counters: counters(a.leases.Stats()),
 		Missing:  a.missing(held, now),
 	}
@@ -173,17 +169,13 @@ func (o *output) status() admin.Output {
 	return s
 }
 
-// hooks tells how the app is told. What a command prints may repeat secrets.
-func (v *view) hooks(snapshot *lease.Snapshot) admin.Hooks {
+// hooks tells how the app is told.
+func (v *view) hooks() admin.Hooks {
 	failed, pending, err := v.agent.announcer.status()
 	out := admin.Hooks{Failures: failed, Pending: pending}
-	if err == nil {
-		return out
+	if err != nil {
+		out.Error = err.Error()
 	}
-	if text := err.Error(); text != v.hookErr {
-		v.hookErr, v.hookText = text, vault.Redact(text, snapshot.Secrets())
-	}
-	out.Error = v.hookText
 	return out
 }
 

@@ -24,13 +24,17 @@ const maxVariable = 128<<10 - 1
 // unit: one NAME="value" a line, quoted as systemd.exec(5) says. A POSIX shell
 // reads it the same way.
 func EnvFile(variables []Variable) ([]byte, error) {
-	return encodeEnv(variables, "")
-}
-
-// ShellFile returns the variables as a file for a POSIX shell to source: as
-// [EnvFile] does, with export before each.
-func ShellFile(variables []Variable) ([]byte, error) {
-	return encodeEnv(variables, "export ")
+	if err := checkVariables(variables, Variable.checkText); err != nil {
+		return nil, err
+	}
+	// Inside double quotes only these mean anything. Everything else, the end
+	// of a line too, stands for itself.
+	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "`", "\\`")
+	var file bytes.Buffer
+	for _, v := range variables {
+		fmt.Fprintf(&file, "%s=\"%s\"\n", v.Name, quote.Replace(v.Value.Reveal()))
+	}
+	return file.Bytes(), nil
 }
 
 // Environ returns the variables as a program takes them: NAME=value.
@@ -43,20 +47,6 @@ func Environ(variables []Variable) ([]string, error) {
 		environ[i] = v.Name + "=" + v.Value.Reveal()
 	}
 	return environ, nil
-}
-
-func encodeEnv(variables []Variable, prefix string) ([]byte, error) {
-	if err := checkVariables(variables, Variable.checkText); err != nil {
-		return nil, err
-	}
-	// Inside double quotes only these mean anything. Everything else, the end
-	// of a line too, stands for itself.
-	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "`", "\\`")
-	var file bytes.Buffer
-	for _, v := range variables {
-		fmt.Fprintf(&file, "%s%s=\"%s\"\n", prefix, v.Name, quote.Replace(v.Value.Reveal()))
-	}
-	return file.Bytes(), nil
 }
 
 // checkVariables checks each variable, and that no two have one name.
