@@ -51,11 +51,23 @@ func (c *cluster) tellsParts(t *testing.T) {
 		if answer["ha_enabled"] != true || answer["is_self"] != (node == active) || answer["leader_address"] != "http://"+c.nodes[active].address {
 			t.Errorf("leader at node %d: %v", node, answer)
 		}
-		members := c.must(t, node, "GET", "sys/ha-status", nil)["data"].(map[string]any)["nodes"].([]any)
-		if len(members) != clusterSize || members[0].(map[string]any)["active_node"] != true || members[1].(map[string]any)["active_node"] != false {
+		members := c.members(t, node)
+		if members[0].(map[string]any)["active_node"] != true || members[1].(map[string]any)["active_node"] != false {
 			t.Errorf("members at node %d: %v", node, members)
 		}
 	}
+}
+
+// members returns what a node tells of the cluster once every node has made
+// itself known: each does right after it stands by.
+func (c *cluster) members(t *testing.T, node int) []any {
+	t.Helper()
+	var members []any
+	c.await(t, func() bool {
+		members = c.must(t, node, "GET", "sys/ha-status", nil)["data"].(map[string]any)["nodes"].([]any)
+		return len(members) == clusterSize
+	}, func() string { return fmt.Sprintf("members at node %d: %v, want %d of them", node, members, clusterSize) })
+	return members
 }
 
 func (c *cluster) forwards(t *testing.T) {
