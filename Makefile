@@ -94,6 +94,8 @@ fuzz:
 packages:
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(call install,postgresql)
 	@test -x /usr/sbin/slapd || $(call install,slapd)
+	@test -x /usr/sbin/mariadbd || $(call install,mariadb-server)
+	@command -v redis-server >/dev/null || $(call install,redis-server redis-tools)
 	@command -v etcd >/dev/null || $(call install,etcd-server)
 	@command -v gcc >/dev/null || $(call install,gcc libc6-dev)
 	@command -v chromium >/dev/null || $(call install,chromium)

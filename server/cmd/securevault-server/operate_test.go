@@ -66,7 +66,9 @@ func (c *cluster) members(t *testing.T, node int) []any {
 	c.await(t, func() bool {
 		members = c.must(t, node, "GET", "sys/ha-status", nil)["data"].(map[string]any)["nodes"].([]any)
 		return len(members) == clusterSize
-	}, func() string { return fmt.Sprintf("members at node %d: %v, want %d of them", node, members, clusterSize) })
+	}, func() string {
+		return fmt.Sprintf("members at node %d: %v, want %d of them", node, members, clusterSize)
+	})
 	return members
 }
 

@@ -73,9 +73,9 @@ func (d *Database) Initialize(ctx context.Context, req dbplugin.InitializeReques
 	if err != nil {
 		return dbplugin.InitializeResponse{}, err
 	}
-	d.password = config.ConnConfig.Password // connection_url may hold one of its own
-	if settings.MaxIdle < settings.MaxOpen {
-		config.AfterRelease = func(*pgx.Conn) bool { return int(d.pool.Stat().IdleConns()) < settings.MaxIdle }
+	d.password = config.ConnConfig.Password                 // connection_url may hold one of its own
+	if open, idle, _, _ := settings.Limits(); idle < open { // poolConfig has checked them
+		config.AfterRelease = func(*pgx.Conn) bool { return int(d.pool.Stat().IdleConns()) < idle }
 	}
 	d.session = config.ConnConfig.RuntimeParams["application_name"]
 	pool, err := pgxpool.NewWithConfig(ctx, config)
