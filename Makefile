@@ -17,7 +17,7 @@ STRIPPED := -trimpath -ldflags "-s -w"
 AGENT_LIMIT := 18000000
 SERVER_LIMIT := 90000000
 
-.PHONY: build agent server test unit e2e failover lint bench bench-server size demo fuzz clean packages client-packages tools
+.PHONY: build agent server target test unit e2e failover lint bench bench-server size demo fuzz clean packages client-packages tools
 
 ## build: both programs, static and stripped, in bin/
 build: agent server
@@ -40,8 +40,12 @@ unit: packages server
 	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /e2e)
 	cd server && SECUREVAULT_SERVER_BIN=$(BIN)/securevault-server CGO_ENABLED=1 go test -race ./...
 
-## e2e: users' journeys over the built programs, a real PostgreSQL and real clients
-e2e: build packages client-packages
+# What starts the databases of the journeys; a tool of the tests.
+target:
+	go build -C server -o $(BIN)/securevault-target ./e2e/target
+
+## e2e: users' journeys over the built programs, real databases or stand-ins, and real clients
+e2e: build target packages client-packages
 	SECUREVAULT_BIN_DIR=$(BIN) go test -count=1 -timeout 15m ./e2e/...
 
 ## failover: the active one of three servers killed 20 times under load, on PostgreSQL and on etcd

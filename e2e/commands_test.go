@@ -8,6 +8,9 @@ package e2e
 //	server [FLAG…]            start securevault-server -dev, logging all it can to server.log; sets
 //	                          VAULT_ADDR and VAULT_TOKEN. Once it has ended, another one may be
 //	                          started, at the same address
+//	target SYSTEM             start a database of that kind, or the stand-in for one, with the admin
+//	                          vault_admin / initial-password; sets DB_ADDRESS (host:port) and
+//	                          whatever else server/e2e/target tells of it
 //	start NAME PROGRAM ARG…   start a program in the background, which writes to NAME.out and, its
 //	                          standard error, to NAME.log
 //	signal NAME SIGNAL        send a signal to it
@@ -19,12 +22,14 @@ package e2e
 //	[!] ended NAME CODE       the background program has ended with CODE, or -1 by a signal
 //	[!] login USER PASSWORD [STATEMENT]
 //	                          PostgreSQL lets the user in, and run the statement; with ! it refuses
+//	[!] reach SYSTEM FILE     that database lets in who uses FILE as its clients do, and do what the
+//	                          role allows; with ! it refuses
 //	[!] sql STATEMENT [RESULT]
 //	                          run as the superuser, the statement gives this result
 //	[!] roles NUMBER          PostgreSQL has as many issued roles (v-…)
 //
 //	eventually SECONDS [!] CONDITION ARG…
-//	                          wait until a condition holds: one of the four above, or exists FILE,
+//	                          wait until a condition holds: one of the five above, or exists FILE,
 //	                          grep REGEXP FILE, cmp FILE FILE. There is no other way to wait.
 //
 // Each journey finds the scripts of testdata/setup in its folder, and
@@ -38,6 +43,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,13 +93,14 @@ func commands() map[string]command {
 	all := map[string]command{
 		"postgres":   plain(0, 0, startPostgres),
 		"server":     plain(0, -1, startServer),
+		"target":     plain(1, 1, startTarget),
 		"start":      plain(2, -1, startProgram),
 		"signal":     plain(2, 2, signalProgram),
 		"exits":      plain(2, -1, exits),
 		"field":      plain(3, 3, field),
 		"eventually": plain(2, -1, eventually),
 	}
-	for _, name := range []string{"ended", "login", "sql", "roles"} {
+	for _, name := range []string{"ended", "login", "reach", "sql", "roles"} {
 		all[name] = asCommand(conditions()[name])
 	}
 	return all
@@ -128,6 +135,20 @@ func startServer(ts *testscript.TestScript, w *world, args []string) error {
 	ts.Setenv("VAULT_ADDR", "http://"+w.address)
 	ts.Setenv("VAULT_TOKEN", w.rootToken)
 	return nil
+}
+
+// startTarget starts a database and passes on what it tells of itself.
+func startTarget(ts *testscript.TestScript, w *world, args []string) error {
+	// Databases that run as an account of their own cannot enter the script's folder.
+	env := slices.DeleteFunc(environment(ts), func(variable string) bool { return strings.HasPrefix(variable, "TMPDIR=") })
+	if err := w.start(targetName, env, targetProgram, "serve", args[0]); err != nil {
+		return err
+	}
+	variables, err := w.awaitTarget()
+	for name, value := range variables {
+		ts.Setenv(name, value)
+	}
+	return err
 }
 
 func startProgram(ts *testscript.TestScript, w *world, args []string) error {
@@ -184,7 +205,7 @@ func field(ts *testscript.TestScript, _ *world, args []string) error {
 func environment(ts *testscript.TestScript) []string {
 	var env []string
 	for _, name := range []string{
-		"PATH", "HOME", "WORK", "TMPDIR", "VAULT_ADDR", "VAULT_TOKEN", "PGHOST", "PGPORT",
+		"PATH", "HOME", "WORK", "TMPDIR", "VAULT_ADDR", "VAULT_TOKEN", "PGHOST", "PGPORT", "DB_ADDRESS", "DB_CA",
 	} {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
@@ -201,6 +222,7 @@ func conditions() map[string]condition {
 	return map[string]condition{
 		"ended":  arity(2, 2, hasEnded),
 		"login":  arity(2, 3, login),
+		"reach":  arity(2, 2, reach),
 		"sql":    arity(1, 2, statement),
 		"roles":  arity(1, 1, roles),
 		"exists": arity(1, 1, exists),
@@ -275,6 +297,27 @@ func login(_ *testscript.TestScript, w *world, args []string) (bool, error) {
 		statement = args[2]
 	}
 	return w.login(args[0], args[1], statement)
+}
+
+// reach knows a refusal by the exit code.
+func reach(ts *testscript.TestScript, _ *world, args []string) (bool, error) {
+	path, err := exec.LookPath(targetProgram)
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := stepContext()
+	defer cancel()
+	program := exec.CommandContext(ctx, path, "login", args[0], ts.MkAbs(args[1]))
+	program.Env = environment(ts)
+	output, err := program.CombinedOutput()
+	fmt.Fprintf(ts.Stdout(), "%s", output)
+	if exited, ok := errors.AsType[*exec.ExitError](err); ok && exited.ExitCode() == targetRefused {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("logging in to %s: %w: %s", args[0], err, output)
+	}
+	return true, nil
 }
 
 func statement(ts *testscript.TestScript, w *world, args []string) (bool, error) {

@@ -20,6 +20,10 @@ const (
 	serverProgram = "securevault-server"
 )
 
+// targetProgram starts the databases of the journeys and logs in to them; it is a
+// tool of the tests, in server/e2e/target.
+const targetProgram = "securevault-target"
+
 // journeysAtOnce is how many tests run beside each other. They wait for TTLs
 // most of the time, so that it has little to do with the number of cores.
 const journeysAtOnce = "6"
@@ -57,9 +61,9 @@ func run(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	for _, name := range []string{program, serverProgram} {
+	for _, name := range []string{program, serverProgram, targetProgram} {
 		if _, err := os.Stat(filepath.Join(folder, name)); err != nil {
-			return 0, fmt.Errorf("looking for the programs under test: %w; run make build, or unset SECUREVAULT_BIN_DIR", err)
+			return 0, fmt.Errorf("looking for the programs under test: %w; run make build target, or unset SECUREVAULT_BIN_DIR", err)
 		}
 	}
 	if err := os.Setenv("PATH", folder+string(filepath.ListSeparator)+os.Getenv("PATH")); err != nil {
@@ -80,6 +84,7 @@ func build(folder string) error {
 	for _, args := range [][]string{
 		{"build", "-C", "..", "-o", filepath.Join(folder, program), "."},
 		{"build", "-C", "../server", "-o", filepath.Join(folder, serverProgram), "./cmd/" + serverProgram},
+		{"build", "-C", "../server", "-o", filepath.Join(folder, targetProgram), "./e2e/target"},
 	} {
 		command := exec.Command("go", args...)
 		command.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -139,6 +139,35 @@ func (w *world) startServer(env []string, flags ...string) error {
 	}
 }
 
+const (
+	targetName = "target"
+	// targetRefused is the exit code of a login that the database refuses.
+	targetRefused = 3
+)
+
+// awaitTarget returns what the database says of itself once it is ready.
+func (w *world) awaitTarget() (map[string]string, error) {
+	p := w.processes[targetName]
+	for deadline := time.Now().Add(startTimeout); ; time.Sleep(pollDelay) {
+		text, err := os.ReadFile(p.out)
+		if err != nil {
+			return nil, err
+		}
+		if told, ready := strings.CutSuffix(string(text), "ready\n"); ready {
+			variables := map[string]string{}
+			for line := range strings.Lines(told) {
+				name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+				variables[name] = value
+			}
+			return variables, nil
+		}
+		if code, over := p.exitCode(); over || time.Now().After(deadline) {
+			log, _ := os.ReadFile(p.log)
+			return nil, fmt.Errorf("the database is not ready (exit code %d): %s", code, log)
+		}
+	}
+}
+
 // env returns the environment of a program that finds the server, as root, and
 // PostgreSQL.
 func (w *world) env() []string {
