@@ -28,10 +28,10 @@ func operatorInit() command {
 		usage:    "[options]",
 		synopsis: "Initialize a new server",
 		about: "Makes the keys of a new store, prints the shares of the unseal key and a root\n" +
-			"token, and leaves the server unsealed. The server keeps no copy: whoever loses\n" +
-			"too many shares loses all data. Where a key service unseals the server, recovery\n" +
-			"keys are printed instead. With -status exits with 0 if the server is initialized,\n" +
-			"2 if not, 1 if that cannot be told.",
+			"token, and leaves the server sealed: unseal it next. The server keeps no copy:\n" +
+			"whoever loses too many shares loses all data. Where a key service unseals the\n" +
+			"server it does so at once, and recovery keys are printed instead. With -status\n" +
+			"exits with 0 if the server is initialized, 2 if not, 1 if that cannot be told.",
 		examples: []string{"operator init", "operator init -key-shares=1 -key-threshold=1 -format=json", "operator init -status"},
 		flags: func(set *flag.FlagSet) {
 			keys.flags(set, "key", "unseal key", 5, 3)
@@ -50,7 +50,7 @@ func operatorInit() command {
 			if err != nil {
 				return err
 			}
-			return s.output.initialized(answer, keys, recovery)
+			return s.output.initialized(answer, s.program, keys, recovery)
 		},
 	}
 }
@@ -117,7 +117,7 @@ type initialOutput struct {
 }
 
 // initialized prints the keys of a new server. They are shown this once.
-func (o *output) initialized(a *answer, keys, recovery shares) error {
+func (o *output) initialized(a *answer, program string, keys, recovery shares) error {
 	var made initialKeys
 	if err := a.into(&made); err != nil {
 		return err
@@ -145,9 +145,9 @@ func (o *output) initialized(a *answer, keys, recovery shares) error {
 			"approval. It unseals itself as long as its key service answers.", len(made.RecoveryBase64), recovery.threshold)
 		return nil
 	}
-	o.message("The server is initialized with %d key shares, of which %d unseal it after every start.\n"+
-		"Give each share to another person: this is the only time they are shown, and without\n"+
-		"enough of them the data is lost.", len(made.KeysBase64), keys.threshold)
+	o.message("The server is initialized with %d key shares, of which %d unseal it, now and after every\n"+
+		"start: run %s operator unseal. Give each share to another person: this is the\n"+
+		"only time they are shown, and without enough of them the data is lost.", len(made.KeysBase64), keys.threshold, program)
 	return nil
 }
 

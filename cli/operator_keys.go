@@ -165,47 +165,75 @@ func (a *asked) check(args []string) error {
 func rekeyLabels() []label {
 	return []label{
 		{"nonce", "Nonce"}, {"started", "Started"}, {"progress", "Rekey Progress"}, {"required", "Shares Required"},
-		{"n", "New Shares"}, {"t", "New Threshold"},
+		{"n", "New Shares"}, {"t", "New Threshold"}, {"verification_nonce", "Verification Nonce"},
 	}
+}
+
+// verifyLabels name the fields of a verification's progress.
+func verifyLabels() []label {
+	return []label{
+		{"nonce", "Nonce"}, {"started", "Started"}, {"progress", "Verification Progress"}, {"n", "New Shares"}, {"t", "New Threshold"},
+	}
+}
+
+// rekeying returns the decision on new shares of a target, or, with verify, on
+// whether those made are good.
+func rekeying(target string, verify bool) (decision, error) {
+	path, known := map[string]string{"barrier": "sys/rekey", "recovery": "sys/rekey-recovery-key"}[target]
+	switch {
+	case !known:
+		return decision{}, badInput("use barrier or recovery", "%q is not a -target", target)
+	case verify:
+		return decision{start: path + "/verify", update: path + "/verify", labels: verifyLabels(), done: verified}, nil
+	}
+	return decision{start: path + "/init", update: path + "/update", labels: rekeyLabels(), done: rekeyed}, nil
 }
 
 func operatorRekey() command {
 	var what asked
 	var keys shares
 	var target string
+	var verify bool
 	return command{
 		usage:    "[options] [KEY|-]",
 		synopsis: "Replace the shares of the unseal key",
 		about: "Replaces the shares of the unseal key, or of the recovery key, by new ones. Start\n" +
 			"with -init; then each holder hands in a share of the present key: as KEY, on the\n" +
 			"terminal, or on standard input with -. The last one needed is answered with the\n" +
-			"new shares, and the old ones are worth nothing.",
-		examples: []string{"operator rekey -init -key-shares=5 -key-threshold=3", "operator rekey", "operator rekey -cancel"},
+			"new shares, and the old ones are worth nothing. Started with -init -verify, the old\n" +
+			"ones stay good until enough of the new ones have been handed in with -verify.",
+		examples: []string{"operator rekey -init -key-shares=5 -key-threshold=3", "operator rekey", "operator rekey -verify", "operator rekey -cancel"},
 		maxArgs:  1,
 		flags: func(set *flag.FlagSet) {
 			what.flags(set)
 			keys.flags(set, "key", "new key", 5, 3)
 			set.StringVar(&target, "target", "barrier", "Replace the shares of the unseal key (barrier) or of the `KEY` recovery.")
+			set.BoolVar(&verify, "verify", false, "With -init: have the new shares verified. Else: do it, show how far that is, or begin it again.")
 		},
 		run: func(ctx context.Context, s *session, args []string) error {
 			s.anonymous()
-			path, known := map[string]string{"barrier": "sys/rekey", "recovery": "sys/rekey-recovery-key"}[target]
-			if !known {
-				return badInput("use barrier or recovery", "%q is not a -target", target)
+			rekey, err := rekeying(target, verify && !what.init)
+			if err != nil {
+				return err
 			}
 			if err := what.check(args); err != nil {
 				return err
 			}
-			rekey := decision{start: path + "/init", update: path + "/update", labels: rekeyLabels(), done: rekeyed}
 			switch {
 			case what.status:
 				return rekey.status(ctx, s)
+			case what.cancel && verify:
+				return rekey.cancel(ctx, s, "verifying the new shares")
 			case what.cancel:
 				return rekey.cancel(ctx, s, "rekeying")
 			case !what.init:
 				return rekey.approve(ctx, s, what.nonce, args)
 			}
-			answer, err := s.put(ctx, rekey.start, body{"secret_shares": keys.count, "secret_threshold": keys.threshold})
+			request := body{"secret_shares": keys.count, "secret_threshold": keys.threshold}
+			if verify {
+				request["require_verification"] = true
+			}
+			answer, err := s.put(ctx, rekey.start, request)
 			if err != nil {
 				return err
 			}
@@ -216,7 +244,10 @@ func operatorRekey() command {
 
 // rekeyed prints the new shares, once there are any.
 func rekeyed(s *session, a *answer) (bool, error) {
-	var made initialKeys
+	var made struct {
+		KeysBase64 []string `json:"keys_base64"`
+		Verify     bool     `json:"verification_required"`
+	}
 	if err := a.into(&made); err != nil {
 		return false, err
 	}
@@ -227,7 +258,28 @@ func rekeyed(s *session, a *answer) (bool, error) {
 		return true, s.output.document(a.raw)
 	}
 	s.output.numbered("Key", made.KeysBase64)
+	if made.Verify {
+		s.output.message("\nGive each new share to another person. They count once enough of them have been\n"+
+			"handed in: %s operator rekey -verify. The old ones are good until then.", s.program)
+		return true, nil
+	}
 	s.output.message("\nThe key is replaced. Give each new share to another person; the old ones are worth\n" +
 		"nothing from now on. To encrypt with a new data key as well: operator rotate")
+	return true, nil
+}
+
+// verified tells that the new shares are good, once they are.
+func verified(s *session, a *answer) (bool, error) {
+	var end struct {
+		Complete bool `json:"complete"`
+	}
+	if err := a.into(&end); err != nil || !end.Complete {
+		return false, err
+	}
+	if !s.output.forHumans() {
+		return true, s.output.document(a.raw)
+	}
+	s.output.message("Success! The new shares are verified, and the key is replaced: the old ones are worth\n" +
+		"nothing from now on.")
 	return true, nil
 }

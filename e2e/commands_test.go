@@ -205,7 +205,7 @@ func field(ts *testscript.TestScript, _ *world, args []string) error {
 func environment(ts *testscript.TestScript) []string {
 	var env []string
 	for _, name := range []string{
-		"PATH", "HOME", "WORK", "TMPDIR", "VAULT_ADDR", "VAULT_TOKEN", "PGHOST", "PGPORT", "DB_ADDRESS", "DB_CA",
+		"PATH", "HOME", "WORK", "TMPDIR", "VAULT_ADDR", "VAULT_TOKEN", "PGHOST", "PGPORT", "DB_ADDRESS",
 	} {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
@@ -308,7 +308,7 @@ func reach(ts *testscript.TestScript, _ *world, args []string) (bool, error) {
 	ctx, cancel := stepContext()
 	defer cancel()
 	program := exec.CommandContext(ctx, path, "login", args[0], ts.MkAbs(args[1]))
-	program.Env = environment(ts)
+	program.Dir, program.Env = ts.MkAbs("."), environment(ts)
 	output, err := program.CombinedOutput()
 	fmt.Fprintf(ts.Stdout(), "%s", output)
 	if exited, ok := errors.AsType[*exec.ExitError](err); ok && exited.ExitCode() == targetRefused {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/hashicorp/go-secure-stdlib/parseutil"
 	"github.com/hashicorp/go-uuid"
@@ -76,6 +77,8 @@ func decodePath(urlPath string) (string, error) {
 			return "", badRequest("the path must not contain %q", segment)
 		case strings.ContainsFunc(segment, unicode.IsControl):
 			return "", badRequest("the path must not contain control characters")
+		case !utf8.ValidString(segment):
+			return "", badRequest("the path must be UTF-8")
 		}
 		segments = append(segments, segment)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestNumbersStayExact(t *testing.T) {
@@ -35,6 +36,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add("PATCH", "/v1/a/../b", "", `{"a":null}`)
 	f.Add("LIST", "/v1/", "%zz", "null")
 	f.Add("PUT", "/v1/a\x00b", "", `{"a":1}{"b":2}`)
+	f.Add("GET", "/v1/a/\xff/b", "", "")
 	f.Fuzz(func(t *testing.T, method, path, query, body string) {
 		r := &http.Request{
 			Method: method, URL: &url.URL{Path: path, RawQuery: query}, Header: http.Header{},
@@ -47,6 +49,9 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("error without a status: %v", err)
 			}
 			return
+		}
+		if !utf8.ValidString(req.Path) {
+			t.Fatalf("%q became the path %q, which is no text", path, req.Path)
 		}
 		for segment := range strings.SplitSeq(strings.TrimSuffix(req.Path, "/"), "/") {
 			if segment == "." || segment == ".." || segment == "" && req.Path != "" && req.Path != "/" {

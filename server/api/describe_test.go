@@ -13,6 +13,27 @@ import (
 	"github.com/novatech/securevault/server/core/coretest"
 )
 
+func TestWhatHoldsForAllRateLimitsIsReadAndWritten(t *testing.T) {
+	c := startLimited(t, api.Limits{})
+	reads := func(want string) {
+		t.Helper()
+		if got := c.send(t, "GET", "/v1/sys/quotas/config", ""); !strings.Contains(got.body, `"data":`+want) {
+			t.Errorf("%s, want %s", got.body, want)
+		}
+	}
+	reads(`{"absolute_rate_limit_exempt_paths":[],"enable_rate_limit_audit_logging":false,"enable_rate_limit_response_headers":false,"rate_limit_exempt_paths":[]}`)
+	for body, want := range map[string]int{
+		`{"rate_limit_exempt_paths":["sys/mounts"],"enable_rate_limit_audit_logging":true}`: http.StatusNoContent,
+		`{"enable_rate_limit_response_headers":true}`:                                       http.StatusBadRequest,
+		`{"rate_limit_exempt_paths":["a*b"]}`:                                               http.StatusBadRequest,
+	} {
+		if got := c.send(t, "POST", "/v1/sys/quotas/config", body); got.status != want {
+			t.Errorf("%s: %d %s", body, got.status, got.body)
+		}
+	}
+	reads(`{"absolute_rate_limit_exempt_paths":[],"enable_rate_limit_audit_logging":true,"enable_rate_limit_response_headers":false,"rate_limit_exempt_paths":["sys/mounts"]}`)
+}
+
 func TestARateLimitTellsWhenToComeBack(t *testing.T) {
 	c := startLimited(t, api.Limits{})
 	if got := c.send(t, "POST", "/v1/sys/quotas/rate-limit/creds", `{"path":"fake","rate":2,"interval":"1h"}`); got.status != http.StatusNoContent {

@@ -30,17 +30,22 @@ const (
 )
 
 // forwarder passes the requests that a standby cannot answer on to the active
-// server, as they are.
+// server, as they are, and shows it what certificates the client has (shown.go).
 type forwarder struct {
-	next   http.Handler
-	core   Cluster
-	limits Limits
+	next    http.Handler
+	core    Cluster
+	voucher voucher
+	limits  Limits
 }
 
 // ServeHTTP implements http.Handler.
 func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !f.core.Standby() || answeredByAll(r):
+		if err := meet(r, f.voucher); err != nil {
+			writeError(w, err)
+			return
+		}
 		f.next.ServeHTTP(w, r)
 		return
 	case r.URL.Path == prefix+"sys/seal":
@@ -56,15 +61,19 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	target, err := url.Parse(leader.APIAddr)
+	shown := certificates(r)
 	switch {
 	case leader.APIAddr == "":
 		writeErrors(w, http.StatusServiceUnavailable, errors.New("no server is active just now; try again in a moment"))
 	case err != nil:
 		writeErrors(w, http.StatusServiceUnavailable, errors.New("the active server's api_addr is no URL; correct its configuration"))
-	case r.Header.Get(noForwarding) != "" || r.TLS != nil && len(r.TLS.PeerCertificates) > 0:
-		// A client's certificate cannot be shown on its behalf.
+	case r.Header.Get(noForwarding) != "" || len(shown) > maxShown:
 		http.Redirect(w, r, strings.TrimSuffix(leader.APIAddr, "/")+r.URL.RequestURI(), http.StatusTemporaryRedirect)
 	default:
+		if err := introduce(r.Header, r, shown, f.voucher); err != nil {
+			writeError(w, err)
+			return
+		}
 		f.pass(w, r, target)
 	}
 }

@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net/http"
@@ -113,15 +111,6 @@ func TestWhatEveryServerAnswersIsNotPassedOn(t *testing.T) {
 		if w := standby(peers{}, Limits{}, httptest.NewRequest("GET", path, nil)); w.Code != http.StatusTeapot {
 			t.Errorf("%s: %d", path, w.Code)
 		}
-	}
-}
-
-func TestAClientWithACertificateIsSentToTheActiveServer(t *testing.T) {
-	r := httptest.NewRequest("POST", "/v1/auth/cert/login?x=y", nil)
-	r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{}}}
-	w := standby(peers{leader: "https://active:8200/"}, Limits{}, r)
-	if w.Code != http.StatusTemporaryRedirect || w.Header().Get("Location") != "https://active:8200/v1/auth/cert/login?x=y" {
-		t.Errorf("%d to %q", w.Code, w.Header().Get("Location"))
 	}
 }
 

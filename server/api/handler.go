@@ -37,7 +37,7 @@ type Core interface {
 func NewServer(c Core, l Limits, errorLog *log.Logger) *http.Server {
 	l = l.withDefaults()
 	return &http.Server{
-		Handler:           l.enforce(&forwarder{next: allowOrigins(Handler(c), c), core: c, limits: l}),
+		Handler:           l.enforce(&forwarder{next: allowOrigins(Handler(c), c), core: c, voucher: c.Keys(), limits: l}),
 		ReadHeaderTimeout: l.HeaderTimeout,
 		ReadTimeout:       l.ReadTimeout,
 		WriteTimeout:      l.WriteTimeout,

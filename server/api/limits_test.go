@@ -37,6 +37,19 @@ func TestABodyOverTheLimitIsRefused(t *testing.T) {
 	}
 }
 
+// The paths of backups were let through with bodies of any size, whatever the
+// method: anybody could fill the memory by a PATCH.
+func TestABodyOnItsWayToABackupIsBoundedAsWell(t *testing.T) {
+	c := startLimited(t, api.Limits{MaxBody: 100})
+	long := `{"note":"` + strings.Repeat("x", 100) + `"}`
+	for _, path := range []string{"PATCH /v1/sys/storage/restore", "PATCH /v1/sys/storage/backup", "PUT /v1/sys/storage/backup", "POST /v1/sys/storage/backup"} {
+		method, path, _ := strings.Cut(path, " ")
+		if got := c.send(t, method, path, long, "X-Vault-Token", "nobody's"); got.status != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s %s: %d %s", method, path, got.status, got.body)
+		}
+	}
+}
+
 func TestHeadersOverTheLimitAreRefused(t *testing.T) {
 	c := startLimited(t, api.Limits{})
 	if got := c.send(t, "GET", "/v1/sys/health", "", "X-Padding", strings.Repeat("x", 128<<10)); got.status != http.StatusRequestHeaderFieldsTooLarge {

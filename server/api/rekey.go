@@ -1,6 +1,10 @@
 package api
 
-import "context"
+import (
+	"context"
+
+	"github.com/novatech/securevault/server/core/seal"
+)
 
 // rekeying answers for the shares of the unseal key, or of the recovery key.
 type rekeying struct {
@@ -19,6 +23,7 @@ type rekeyStatus struct {
 	PGPFingerprints      []string `json:"pgp_fingerprints"`
 	Backup               bool     `json:"backup"`
 	VerificationRequired bool     `json:"verification_required"`
+	VerificationNonce    string   `json:"verification_nonce,omitempty"` // once there are new shares
 }
 
 // rekeyed is the answer to the last share of a rekey.
@@ -30,6 +35,22 @@ type rekeyed struct {
 	PGPFingerprints      []string `json:"pgp_fingerprints"`
 	Backup               bool     `json:"backup"`
 	VerificationRequired bool     `json:"verification_required"`
+	VerificationNonce    string   `json:"verification_nonce,omitempty"`
+}
+
+// verifyStatus is how far the verification of new shares has come.
+type verifyStatus struct {
+	Nonce    string `json:"nonce"`
+	Started  bool   `json:"started"`
+	T        int    `json:"t"` // of the new shares, as is N
+	N        int    `json:"n"`
+	Progress int    `json:"progress"`
+}
+
+// verified is the answer to the last share of a verification.
+type verified struct {
+	Nonce    string `json:"nonce"`
+	Complete bool   `json:"complete"`
 }
 
 // check refuses to act on keys that this server has not.
@@ -50,6 +71,7 @@ func (r rekeying) status(context.Context, nothing) (status rekeyStatus, err erro
 	a, err := r.core.Keys().RekeyStatus()
 	return rekeyStatus{
 		Nonce: a.Nonce, Started: a.Started, T: a.Split.Threshold, N: a.Split.Shares, Progress: a.Progress, Required: a.Required,
+		VerificationRequired: a.Verify, VerificationNonce: a.Verification,
 	}, err
 }
 
@@ -61,7 +83,7 @@ func (r rekeying) start(ctx context.Context, req splitRequest) (status rekeyStat
 	if err != nil {
 		return status, err
 	}
-	if _, err := r.core.Keys().StartRekey(split); err != nil {
+	if _, err := r.core.Keys().StartRekey(split, req.Verify); err != nil {
 		return status, err
 	}
 	return r.status(ctx, nothing{})
@@ -93,5 +115,53 @@ func (r rekeying) approve(ctx context.Context, req shareRequest) (any, error) {
 		return r.status(ctx, nothing{})
 	}
 	inHex, inBase64 := encodeShares(shares)
-	return rekeyed{Nonce: attempt.Nonce, Complete: true, Keys: inHex, KeysBase64: inBase64}, nil
+	return rekeyed{
+		Nonce: attempt.Nonce, Complete: true, Keys: inHex, KeysBase64: inBase64,
+		VerificationRequired: attempt.Verify, VerificationNonce: attempt.Verification,
+	}, nil
+}
+
+func newVerifyStatus(a seal.Attempt) verifyStatus {
+	return verifyStatus{Nonce: a.Nonce, Started: a.Started, T: a.Split.Threshold, N: a.Split.Shares, Progress: a.Progress}
+}
+
+func (r rekeying) verifyStatus(context.Context, nothing) (status verifyStatus, err error) {
+	if err := r.check(); err != nil {
+		return status, err
+	}
+	a, err := r.core.Keys().VerificationStatus()
+	return newVerifyStatus(a), err
+}
+
+func (r rekeying) restartVerify(context.Context, nothing) (status verifyStatus, err error) {
+	if err := r.check(); err != nil {
+		return status, err
+	}
+	a, err := r.core.Keys().RestartVerification()
+	return newVerifyStatus(a), err
+}
+
+// verify answers with the status, or with the end after the last new share.
+func (r rekeying) verify(ctx context.Context, req shareRequest) (any, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	share, err := decodeShare(req.Key)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(share)
+	done, a, err := r.core.Keys().VerifyRekey(ctx, req.Nonce, share)
+	switch {
+	case err != nil:
+		return nil, err
+	case !done:
+		return newVerifyStatus(a), nil
+	}
+	return verified{Nonce: a.Nonce, Complete: true}, nil
+}
+
+// noBackup answers for shares that the server would have kept.
+func noBackup(context.Context, nothing) (nothing, error) {
+	return nothing{}, badRequest("no backed-up keys found: the server keeps no shares of a key that they open")
 }

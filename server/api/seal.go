@@ -6,10 +6,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 
+	"github.com/novatech/securevault/server/core"
 	"github.com/novatech/securevault/server/core/seal"
 	"github.com/novatech/securevault/server/core/token"
 )
@@ -23,7 +23,8 @@ const rootTokenSize = len(token.Prefix) + 26
 
 // Guard is what the holders of key shares act on. None of it needs a token.
 type Guard interface {
-	Init(ctx context.Context, split seal.Split) (shares [][]byte, err error)
+	// Init makes keys and a root token; "" lets the server choose its id.
+	Init(ctx context.Context, split seal.Split, root string) (core.Initial, error)
 	Unseal(ctx context.Context, share []byte) error
 	// Keys returns where new shares and root tokens are approved.
 	Keys() *seal.Seal
@@ -47,6 +48,13 @@ func guardHandlers(c Core) map[string]http.HandlerFunc {
 		handlers["PUT "+path+"/init"] = flatJSON(r.start)
 		handlers["DELETE "+path+"/init"] = flatJSON(r.cancel)
 		handlers["PUT "+path+"/update"] = flatJSON(r.approve)
+		handlers["GET "+path+"/verify"] = flatJSON(r.verifyStatus)
+		handlers["PUT "+path+"/verify"] = flatJSON(r.verify)
+		handlers["DELETE "+path+"/verify"] = flatJSON(r.restartVerify)
+	}
+	for _, path := range []string{"sys/rekey/backup", "sys/rekey/recovery-key-backup"} {
+		handlers["GET "+path] = flatJSON(noBackup)
+		handlers["DELETE "+path] = flatJSON(func(context.Context, nothing) (nothing, error) { return nothing{}, nil })
 	}
 	return handlers
 }
@@ -100,8 +108,6 @@ func (r splitRequest) split(recovery bool) (seal.Split, error) {
 	switch {
 	case len(r.PGPKeys)+len(r.RecoveryPGPKeys) > 0 || r.RootTokenPGPKey != "":
 		return seal.Split{}, badRequest("keys are not encrypted with PGP here: leave the pgp_keys out, and encrypt each share for its holder")
-	case r.Verify:
-		return seal.Split{}, badRequest("a rekey is not verified in a second step here: leave require_verification out")
 	case r.Backup:
 		return seal.Split{}, badRequest("the server keeps no shares of a key that they open: leave backup out, and write each share down")
 	case recovery && r.RecoveryShares > 0:
@@ -125,19 +131,15 @@ func (g guard) init(ctx context.Context, req splitRequest) (*initAnswer, error) 
 	if err != nil {
 		return nil, err
 	}
-	shares, err := g.core.Init(ctx, split)
+	made, err := g.core.Init(ctx, split, "")
 	if err != nil {
 		return nil, err
 	}
-	rootToken, err := g.core.NewRootToken(context.WithoutCancel(ctx))
-	if err != nil {
-		return nil, fmt.Errorf("creating the root token: %w", err)
-	}
-	inHex, inBase64 := encodeShares(shares)
+	inHex, inBase64 := encodeShares(made.Shares)
 	if recovery {
-		return &initAnswer{Keys: []string{}, KeysBase64: []string{}, RecoveryKeys: inHex, RecoveryKeysBase64: inBase64, RootToken: rootToken}, nil
+		return &initAnswer{Keys: []string{}, KeysBase64: []string{}, RecoveryKeys: inHex, RecoveryKeysBase64: inBase64, RootToken: made.RootToken}, nil
 	}
-	return &initAnswer{Keys: inHex, KeysBase64: inBase64, RootToken: rootToken}, nil
+	return &initAnswer{Keys: inHex, KeysBase64: inBase64, RootToken: made.RootToken}, nil
 }
 
 func encodeShares(shares [][]byte) (inHex, inBase64 []string) {

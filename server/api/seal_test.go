@@ -54,6 +54,14 @@ func (c client) must(t *testing.T, method, path, body string, fields ...string) 
 	return field(t, got.body, fields...)
 }
 
+// unseal hands in shares.
+func (c client) unseal(t *testing.T, keys ...string) {
+	t.Helper()
+	for _, key := range keys {
+		c.must(t, "PUT", "/v1/sys/unseal", fmt.Sprintf(`{"key":%q}`, key))
+	}
+}
+
 // words returns a list of strings out of a JSON answer.
 func words(value any) (list []string) {
 	for _, item := range value.([]any) {
@@ -81,6 +89,13 @@ func TestAServerIsInitializedSealedAndUnsealedOverHTTP(t *testing.T) {
 	keys, token := words(field(t, made.body, "keys")), field(t, made.body, "root_token").(string)
 	inBase64 := words(field(t, made.body, "keys_base64"))
 	root := []string{"X-Vault-Token", token}
+	c.check(t, []exchange{
+		{"init afterwards", "GET", "/v1/sys/init", "", nil, 200, `{"initialized":true}`},
+		{"health after init", "GET", "/v1/sys/health", "", nil, 503, `{"initialized":true,"sealed":true,"standby":false,"performance_standby":false,"replication_performance_mode":"disabled","replication_dr_mode":"disabled","server_time_utc":SECONDS,"version":"test","cluster_name":"securevault","cluster_id":""}`},
+		{"the seal after init", "GET", "/v1/sys/seal-status", "", nil, 200, `{"type":"shamir","initialized":true,"sealed":true,"t":2,"n":3,"progress":0,"nonce":"","version":"test","build_date":"","migration":false,"cluster_name":"","cluster_id":"","recovery_seal":false,"storage_type":"inmem"}`},
+		{"the root token after init", "GET", "/v1/auth/token/lookup-self", "", root, 503, sealedAnswer},
+	})
+	c.unseal(t, keys[0], keys[1])
 	c.check(t, []exchange{
 		{"a second init", "PUT", "/v1/sys/init", `{"secret_shares":1,"secret_threshold":1}`, nil, 400, `{"errors":["invalid request: the server is initialized already; unseal it"]}`},
 		{"key status", "GET", "/v1/sys/key-status", "", []string{"X-Vault-Token", "wrong"}, 403, `{"errors":["permission denied"]}`},
@@ -112,6 +127,7 @@ func TestAServerIsInitializedSealedAndUnsealedOverHTTP(t *testing.T) {
 func TestSharesAndRootTokensAreApprovedOverHTTP(t *testing.T) {
 	c := startEmpty(t)
 	keys := words(c.must(t, "PUT", "/v1/sys/init", `{"secret_shares":3,"secret_threshold":2}`, "keys"))
+	c.unseal(t, keys[0], keys[1])
 
 	nonce := c.must(t, "PUT", "/v1/sys/rekey/init", `{"secret_shares":1,"secret_threshold":1}`, "nonce").(string)
 	share := func(key string) string { return fmt.Sprintf(`{"key":%q,"nonce":%q}`, key, nonce) }
@@ -121,7 +137,10 @@ func TestSharesAndRootTokensAreApprovedOverHTTP(t *testing.T) {
 	c.check(t, []exchange{
 		{"the rekey under way", "GET", "/v1/sys/rekey/init", "", nil, 200, `{"nonce":"UUID","started":true,"t":1,"n":1,"progress":1,"required":2,"pgp_fingerprints":null,"backup":false,"verification_required":false}`},
 		{"a rekey of recovery keys", "GET", "/v1/sys/rekey-recovery-key/init", "", nil, 400, `{"errors":["this server has unseal keys and no recovery keys: use sys/rekey, operator rekey without -target"]}`},
-		{"a rekey with verification", "PUT", "/v1/sys/rekey/init", `{"require_verification":true}`, nil, 400, `{"errors":["a rekey is not verified in a second step here: leave require_verification out"]}`},
+		{"a verification of nothing", "GET", "/v1/sys/rekey/verify", "", nil, 400, `{"errors":["invalid request: no rekey waits for its new shares: start one that is to be verified, and approve it"]}`},
+		{"the backup", "GET", "/v1/sys/rekey/backup", "", nil, 400, `{"errors":["no backed-up keys found: the server keeps no shares of a key that they open"]}`},
+		{"the backup of recovery keys", "GET", "/v1/sys/rekey/recovery-key-backup", "", nil, 400, `{"errors":["no backed-up keys found: the server keeps no shares of a key that they open"]}`},
+		{"the end of the backup", "DELETE", "/v1/sys/rekey/backup", "", nil, 204, ""},
 	})
 	made := words(c.must(t, "PUT", "/v1/sys/rekey/update", share(keys[1]), "keys"))
 	c.check(t, []exchange{
@@ -155,10 +174,40 @@ func TestSharesAndRootTokensAreApprovedOverHTTP(t *testing.T) {
 	}
 }
 
+func TestNewSharesAreVerifiedOverHTTP(t *testing.T) {
+	c := startEmpty(t)
+	old := words(c.must(t, "PUT", "/v1/sys/init", `{"secret_shares":1,"secret_threshold":1}`, "keys"))[0]
+	c.unseal(t, old)
+	nonce := c.must(t, "PUT", "/v1/sys/rekey/init", `{"secret_shares":3,"secret_threshold":2,"require_verification":true}`, "nonce")
+	body := func(key string, nonce any) string { return fmt.Sprintf(`{"key":%q,"nonce":%q}`, key, nonce) }
+	made := c.send(t, "PUT", "/v1/sys/rekey/update", body(old, nonce))
+	if made.status != 200 || field(t, made.body, "complete") != true || field(t, made.body, "verification_required") != true {
+		t.Fatalf("%d %s", made.status, made.body)
+	}
+	keys := words(field(t, made.body, "keys"))
+	c.check(t, []exchange{
+		{"the rekey waits", "GET", "/v1/sys/rekey/init", "", nil, 200, `{"nonce":"UUID","started":true,"t":2,"n":3,"progress":0,"required":1,"pgp_fingerprints":null,"backup":false,"verification_required":true,"verification_nonce":"UUID"}`},
+		{"nothing is verified", "GET", "/v1/sys/rekey/verify", "", nil, 200, `{"nonce":"UUID","started":true,"t":2,"n":3,"progress":0}`},
+	})
+	c.must(t, "PUT", "/v1/sys/rekey/verify", body(keys[2], field(t, made.body, "verification_nonce")))
+	again := c.must(t, "DELETE", "/v1/sys/rekey/verify", "", "nonce")
+	if again == field(t, made.body, "verification_nonce") || c.must(t, "GET", "/v1/sys/rekey/verify", "", "progress") != 0.0 {
+		t.Errorf("begun again with the nonce %v", again)
+	}
+	if got := c.send(t, "PUT", "/v1/sys/rekey/verify", body(keys[0], again)).body; field(t, got, "progress") != 1.0 {
+		t.Errorf("the first share: %s", got)
+	}
+	c.check(t, []exchange{{"the last share", "PUT", "/v1/sys/rekey/verify", body(keys[1], again), nil, 200, `{"nonce":"UUID","complete":true}`}})
+	if got := c.must(t, "GET", "/v1/sys/seal-status", "", "n"); got != 3.0 {
+		t.Errorf("%v shares", got)
+	}
+}
+
 func TestWrongSharesOpenNothingAndAreForgotten(t *testing.T) {
 	c := startEmpty(t)
 	made := c.send(t, "PUT", "/v1/sys/init", `{"secret_shares":1,"secret_threshold":1}`)
 	share := words(field(t, made.body, "keys"))[0]
+	c.unseal(t, share)
 	root := []string{"X-Vault-Token", field(t, made.body, "root_token").(string)}
 	if got := c.send(t, "PUT", "/v1/sys/rekey/init", `{"secret_shares":1,"secret_threshold":1,"backup":true}`); got.status != 400 || !strings.Contains(got.body, "leave backup out") {
 		t.Errorf("a rekey with backup: %d %s", got.status, got.body)

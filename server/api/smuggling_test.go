@@ -80,6 +80,7 @@ func TestAmbiguousRequestsAreRefusedAndChangeNothing(t *testing.T) {
 		"a climbing absolute URI":           {"PUT http://a/v1/auth/../fake/notes/smuggled HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + root + note, 400, `{"errors":["the path must not contain \"..\""]}`},
 		"an encoded climbing path":          {"PUT /v1/auth%2f%2e%2e%2ffake/notes/smuggled HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + root + note, 400, `{"errors":["the path must not contain \"..\""]}`},
 		"an encoded newline":                {"PUT /v1/fake/notes/smuggled%0a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + root + note, 400, `{"errors":["the path must not contain control characters"]}`},
+		"a path that is no text":            {"PUT /v1/fake/notes/smuggled%ff HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + root + note, 400, `{"errors":["the path must be UTF-8"]}`},
 		"half an encoded byte":              {"PUT /v1/fake/notes/smuggled%2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + root + note, 400, ""},
 		"a body cut short":                  {put + root + "Transfer-Encoding: chunked\r\n\r\n9\r\n{\"note\":\"\r\n0\r\n\r\n", 400, `{"errors":["the body must be a JSON object: unexpected EOF"]}`},
 	} {

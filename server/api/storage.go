@@ -40,9 +40,16 @@ func storageHandlers(c Core) map[string]http.HandlerFunc {
 }
 
 // transfers reports whether a request moves a backup, whose size and time are
-// not bounded like others'.
+// not bounded like others'. The method counts: any other would have its body
+// read into memory before anybody has asked who sent it.
 func transfers(r *http.Request) bool {
-	return r.URL.Path == prefix+backupPath || r.URL.Path == prefix+restorePath
+	switch canonical(r.Method) {
+	case http.MethodGet:
+		return r.URL.Path == prefix+backupPath
+	case http.MethodPut:
+		return r.URL.Path == prefix+restorePath
+	}
+	return false
 }
 
 // allowed calls move if the core lets the request pass, without its body.

@@ -25,6 +25,7 @@ func TestTheStoreFileHoldsNoneOfTheSecretsThatAreGood(t *testing.T) {
 	c := startOn(t, below)
 	made := c.send(t, "PUT", "/v1/sys/init", `{"secret_shares":1,"secret_threshold":1}`)
 	share, root := words(field(t, made.body, "keys"))[0], field(t, made.body, "root_token").(string)
+	c.unseal(t, share)
 	as := []string{"X-Vault-Token", root}
 	created := c.send(t, "POST", "/v1/auth/token/create", `{"policies":["app"],"display_name":"somebody-known"}`, as...)
 	live := field(t, created.body, "auth", "client_token").(string)

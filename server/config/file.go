@@ -23,8 +23,12 @@ type File struct {
 	// ClusterCAFile is PEM of the CA of the other nodes' certificates; the
 	// system's when empty.
 	ClusterCAFile string `conf:"cluster_ca_file"`
-	PIDFile       string `conf:"pid_file"`
-	UI            bool   `conf:"ui" default:"true"`
+	// ClusterCertFile is PEM of what this node shows others that ask for a
+	// certificate; ClusterKeyFile is its key.
+	ClusterCertFile string `conf:"cluster_cert_file"`
+	ClusterKeyFile  string `conf:"cluster_key_file"`
+	PIDFile         string `conf:"pid_file"`
+	UI              bool   `conf:"ui" default:"true"`
 
 	LogLevel  string `conf:"log_level" default:"info"`      // trace, debug, info, warn or error
 	LogFormat string `conf:"log_format" default:"standard"` // standard or json

@@ -39,16 +39,16 @@ func (c *Core) admit(ctx context.Context, req *logical.Request) (*call, error) {
 	if found && m.Open(path) {
 		return &call{mount: m, path: path}, nil
 	}
-	caller, err := c.tokens.Use(ctx, req.ClientToken)
+	caller, err := c.sender(ctx, req)
 	if errors.Is(err, token.ErrInvalid) {
 		return &call{}, logical.ErrPermissionDenied
 	}
-	if err != nil {
+	if caller == nil {
 		return &call{}, err
 	}
 	cl := &call{mount: m, path: path, caller: caller, acl: c.policies.ACL(caller.Policies, policy.Identity(caller.Alias))}
-	if len(caller.BoundCIDRs) > 0 && !cidrutil.RemoteAddrIsOk(endpoint.RemoteAddr(req), caller.BoundCIDRs) {
-		return cl, logical.ErrPermissionDenied
+	if err != nil {
+		return cl, err
 	}
 	if !found && cl.acl.Capabilities(req.Path).Has(policy.For(req.Operation)) {
 		return cl, logical.CodedError(http.StatusNotFound,
@@ -58,6 +58,24 @@ func (c *Core) admit(ctx context.Context, req *logical.Request) (*call, error) {
 		return cl, logical.ErrPermissionDenied
 	}
 	return cl, nil
+}
+
+// sender finds the token that sent a request and counts the use. A token that
+// is bound to other addresses is returned with the refusal, and not used up:
+// whoever has stolen it could end it that way.
+func (c *Core) sender(ctx context.Context, req *logical.Request) (*token.Token, error) {
+	t, err := c.tokens.Lookup(req.ClientToken)
+	switch {
+	case err != nil:
+		return nil, err
+	case t.UsedUp():
+		return nil, token.ErrInvalid
+	case len(t.BoundCIDRs) > 0 && !cidrutil.RemoteAddrIsOk(endpoint.RemoteAddr(req), t.BoundCIDRs):
+		return t, logical.ErrPermissionDenied
+	case t.NumUses == 0:
+		return t, nil
+	}
+	return c.tokens.Use(ctx, req.ClientToken)
 }
 
 // authorize checks that the caller may do what the request asks. The operation

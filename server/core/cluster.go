@@ -143,7 +143,7 @@ func (s *Server) takeOver(ctx context.Context, term store.Term) error {
 		err = s.activate(ctx, term)
 	}
 	if err != nil {
-		return errors.Join(err, term.Resign(context.WithoutCancel(ctx)))
+		return resign(ctx, term, err)
 	}
 	return nil
 }

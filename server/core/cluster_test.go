@@ -149,23 +149,20 @@ func pair(t *testing.T, engine *coretest.Engine) (o *office, first, second *core
 	t.Helper()
 	o = newOffice()
 	first, second = join(t, o, "first", engine), join(t, o, "second", engine)
-	shares, err := first.Init(t.Context(), seal.Split{Shares: 1, Threshold: 1})
+	made, err := first.Init(t.Context(), seal.Split{Shares: 1, Threshold: 1}, coretest.Root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := first.Core()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.CreateRootToken(t.Context(), coretest.Root); err != nil {
-		t.Fatal(err)
-	}
-	ask(t, first, update, "sys/mounts/fake", map[string]any{"type": "fake"})
-	if err := second.Unseal(t.Context(), shares[0]); err != nil {
+	if err := first.Unseal(t.Context(), made.Shares[0]); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Wait()
-	return o, first, second, shares[0]
+	ask(t, first, update, "sys/mounts/fake", map[string]any{"type": "fake"})
+	if err := second.Unseal(t.Context(), made.Shares[0]); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	return o, first, second, made.Shares[0]
 }
 
 // ask sends a request that has to succeed.
@@ -300,7 +297,7 @@ func TestAServerAloneCannotStepDown(t *testing.T) {
 func TestAStandbyWhoseKeysWereChangedIsSealed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, first, second, share := pair(t, coretest.NewEngine())
-		attempt, err := first.Keys().StartRekey(seal.Split{Shares: 1, Threshold: 1})
+		attempt, err := first.Keys().StartRekey(seal.Split{Shares: 1, Threshold: 1}, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -328,7 +325,7 @@ func TestAStandbyWhoseKeysWereChangedIsSealed(t *testing.T) {
 func TestOnlyOneServerInitializes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, first, _, _ := pair(t, coretest.NewEngine())
-		if _, err := first.Init(t.Context(), seal.Split{Shares: 1, Threshold: 1}); !errors.Is(err, seal.ErrInvalid) {
+		if _, err := first.Init(t.Context(), seal.Split{Shares: 1, Threshold: 1}, ""); !errors.Is(err, seal.ErrInvalid) {
 			t.Errorf("a second time: %v", err)
 		}
 	})

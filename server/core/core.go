@@ -111,7 +111,7 @@ func New(config Config) *Core {
 		cors:      system.NewCORS(store.View(config.Store, "core/config/")),
 		quotas:    quota.New(store.View(config.Store, "core/quota/")),
 		audit:     audit.New(store.View(config.Store, "core/audit/"), config.Logger.Named("audit")),
-		lockout:   lockout.New(),
+		lockout:   lockout.New(store.View(config.Store, "core/lockout/")),
 	}
 	c.leases = lease.New(lease.Config{
 		Storage: store.View(config.Store, "core/lease/"),
@@ -158,6 +158,9 @@ func (c *Core) Open(ctx context.Context) error {
 	}
 	if err := c.quotas.Restore(ctx); err != nil {
 		return fmt.Errorf("opening quotas: %w", err)
+	}
+	if err := c.lockout.Restore(ctx); err != nil {
+		return fmt.Errorf("opening lockouts: %w", err)
 	}
 	if err := c.cors.Restore(ctx); err != nil {
 		return fmt.Errorf("opening the CORS settings: %w", err)

@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -265,6 +266,75 @@ func TestATokenIsGoodForItsUses(t *testing.T) {
 		t.Fatal("the last use gave a credential that ends with it")
 	}
 	waitUntil(t, func() bool { return s.Engine.Revoked() == 1 && s.Engine.Live() == 0 })
+}
+
+func TestATokenIsNotUsedUpFromWhereItIsNotGood(t *testing.T) {
+	s := coretest.Start(t, nil)
+	s.Must(t, coretest.Root, update, "auth/token/roles/near", map[string]any{"token_bound_cidrs": "127.0.0.1/32", "token_num_uses": 1})
+	token := s.Must(t, coretest.Root, update, "auth/token/create/near", nil).Auth.ClientToken
+	_, err := s.Handle(t.Context(), &logical.Request{
+		Operation: read, Path: "auth/token/lookup-self", ClientToken: token, Connection: &logical.Connection{RemoteAddr: "192.0.2.1"},
+	})
+	if !errors.Is(err, logical.ErrPermissionDenied) {
+		t.Fatalf("from elsewhere: %v", err)
+	}
+	if _, err := s.Do(t, token, read, "auth/token/lookup-self", nil); err != nil {
+		t.Errorf("its one use is gone: %v", err)
+	}
+	if _, err := s.Do(t, token, read, "auth/token/lookup-self", nil); !errors.Is(err, logical.ErrPermissionDenied) {
+		t.Errorf("used twice: %v", err)
+	}
+}
+
+// A child was good from anywhere: who had stolen its parent made one, where the
+// parent is good, and took it along.
+func TestATokenIsBoundToTheAddressesOfItsParent(t *testing.T) {
+	s := coretest.Start(t, nil)
+	s.Must(t, coretest.Root, update, "auth/token/roles/near", map[string]any{"token_bound_cidrs": "127.0.0.0/8"})
+	s.Must(t, coretest.Root, update, "auth/token/roles/far", map[string]any{"token_bound_cidrs": "192.0.2.0/24"})
+	s.Must(t, coretest.Root, update, "auth/token/roles/any", map[string]any{"token_period": "1h"})
+	parent := s.Must(t, coretest.Root, update, "auth/token/create/near", nil).Auth.ClientToken
+	for name, c := range map[string]struct {
+		path string
+		ask  map[string]any
+		far  bool // it is good from 192.0.2.1, else it is good from 127.0.0.1
+	}{
+		"a child":                          {"create", nil, false},
+		"an orphan":                        {"create-orphan", nil, false},
+		"a batch token":                    {"create", map[string]any{"type": "batch", "policies": "default", "ttl": "1h"}, false},
+		"of a role that binds to no place": {"create/any", nil, false},
+		"of a role that binds elsewhere":   {"create/far", nil, true},
+	} {
+		token := s.Must(t, parent, update, "auth/token/"+c.path, c.ask).Auth.ClientToken
+		for address, good := range map[string]bool{"127.0.0.1": !c.far, "192.0.2.1": c.far} {
+			_, err := s.Handle(t.Context(), &logical.Request{
+				Operation: read, Path: "auth/token/lookup-self", ClientToken: token, Connection: &logical.Connection{RemoteAddr: address},
+			})
+			if good != (err == nil) {
+				t.Errorf("%s, from %s: %v", name, address, err)
+			}
+		}
+	}
+}
+
+func TestAUsedUpTokenIsClearedAwayAlthoughItsRequestTookTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := coretest.Start(t, nil)
+		before := s.Must(t, coretest.Root, list, "auth/token/accessors/", nil).Data["keys"].([]string)
+		token := newToken(t, s, coretest.Root, map[string]any{"num_uses": 1, "policies": "root"})
+		s.Engine.OnIssue = func() { time.Sleep(time.Minute) }
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := s.Handle(ctx, &logical.Request{Operation: read, Path: "fake/creds/app", ClientToken: token}); err == nil {
+			t.Error("a credential came after the request's time")
+		}
+		s.Stop()
+		again := coretest.Restart(t, s.Engine, s.Store, nil)
+		if left := again.Must(t, coretest.Root, list, "auth/token/accessors/", nil).Data["keys"].([]string); !slices.Equal(left, before) {
+			t.Errorf("%d tokens are left; want the %d before", len(left), len(before))
+		}
+		again.Stop()
+	})
 }
 
 func TestNoCredentialIsLeftWhenItsLeaseCannotBeWritten(t *testing.T) {

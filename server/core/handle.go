@@ -17,6 +17,9 @@ import (
 // deadline.
 const requestTimeout = 90 * time.Second
 
+// aftermathTime bounds what is ended after a request.
+const aftermathTime = 30 * time.Second
+
 // Handle answers one request. Its Path is whole and has no leading slash, its
 // ClientToken is what the client sent. A nil response without error means that
 // there is nothing to say (a write that succeeded) or nothing there (a read).
@@ -28,7 +31,7 @@ func (c *Core) Handle(ctx context.Context, req *logical.Request) (*logical.Respo
 	defer cancel()
 
 	if err := c.quotas.Allow(req.Path, endpoint.RemoteAddr(req)); err != nil {
-		return nil, err
+		return nil, c.refuseExcess(req, err)
 	}
 	begun := time.Now()
 	cl, err := c.admit(work, req)
@@ -90,6 +93,8 @@ func (c *Core) release(ctx, work context.Context, cl *call, req *logical.Request
 
 // takeBack ends what a request has brought about and its client will not get.
 func (c *Core) takeBack(ctx context.Context, cl *call) {
+	ctx, cancel := aftermath(ctx)
+	defer cancel()
 	if cl.leaseID != "" {
 		c.leases.RevokeLater(ctx, cl.leaseID)
 	}
@@ -108,6 +113,12 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 		deadline = time.Now().Add(requestTimeout)
 	}
 	return context.WithDeadline(context.WithoutCancel(ctx), deadline)
+}
+
+// aftermath returns what the clearing up after a request runs under: the
+// request's own time may be over.
+func aftermath(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), aftermathTime)
 }
 
 // settleOperation turns an update of what does not exist yet into a creation.
@@ -176,6 +187,8 @@ func withoutNulls(data map[string]any) map[string]any {
 
 // retire revokes a token that has been used for the last time.
 func (c *Core) retire(ctx context.Context, cl *call) {
+	ctx, cancel := aftermath(ctx)
+	defer cancel()
 	if err := c.tokens.Revoke(ctx, cl.caller.Key); err != nil {
 		c.logger.Error("revoking a used-up token", "accessor", cl.caller.Accessor, "error", err)
 	}

@@ -54,6 +54,18 @@ func (c *Core) record(cl *call, req *logical.Request, r audit.Record) error {
 	return nil
 }
 
+// refuseExcess returns the error for a request that no quota allows, written
+// down if that is asked for: a flood of them would fill the audit devices.
+func (c *Core) refuseExcess(req *logical.Request, excess error) error {
+	if !c.quotas.Settings().Audit {
+		return excess
+	}
+	if failed := c.recordAnswer(&call{}, req, nil, excess); failed != nil {
+		return failed
+	}
+	return excess
+}
+
 // auditAuth is the caller as the record shows it, nil for nobody.
 func (cl *call) auditAuth(refusal error) *audit.Auth {
 	t := cl.caller

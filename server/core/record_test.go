@@ -84,6 +84,27 @@ func TestEveryRequestIsRecordedWithoutItsSecrets(t *testing.T) {
 	}
 }
 
+func TestWhatAQuotaRefusesIsRecordedIfThatIsAskedFor(t *testing.T) {
+	s, log := audited(t)
+	s.Must(t, coretest.Root, logical.UpdateOperation, "sys/quotas/rate-limit/creds", map[string]any{"path": "fake/creds/app", "rate": 1, "interval": "1h"})
+	s.Must(t, coretest.Root, logical.ReadOperation, "fake/creds/app", nil)
+	refused := func(recorded bool) {
+		t.Helper()
+		before := strings.Count(log(), "request path quota exceeded")
+		if _, err := s.Do(t, coretest.Root, logical.ReadOperation, "fake/creds/app", nil); err == nil || !strings.Contains(err.Error(), "request path quota exceeded") {
+			t.Errorf("answered %v", err)
+		}
+		if after := strings.Count(log(), "request path quota exceeded"); (after > before) != recorded {
+			t.Errorf("recorded %d times, then %d:\n%s", before, after, log())
+		}
+	}
+	refused(false)
+	s.Must(t, coretest.Root, logical.UpdateOperation, "sys/quotas/config", map[string]any{"enable_rate_limit_audit_logging": true})
+	refused(true)
+	s.Must(t, coretest.Root, logical.UpdateOperation, "sys/quotas/config", map[string]any{"rate_limit_exempt_paths": "fake/creds/*"})
+	s.Must(t, coretest.Root, logical.ReadOperation, "fake/creds/app", nil)
+}
+
 func TestWithoutARecordNothingIsDoneAndNothingLeaves(t *testing.T) {
 	s := coretest.Start(t, nil)
 	collector := newCollector(t)

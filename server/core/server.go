@@ -30,8 +30,8 @@ const (
 // servers on one store (cluster.go) it has one from its election to the end of
 // its term; unsealed, but not elected, it stands by.
 //
-// A Server is made by NewServer, unsealed in Open if its seal does that by
-// itself, else by Init or Unseal; Run works in time and carries out Seal, and
+// A Server is made by NewServer, unsealed in Open, or Init, if its seal does that
+// by itself, else by Unseal; Run works in time and carries out Seal, and
 // Close shuts it. Its methods are safe for concurrent use.
 type Server struct {
 	config Config
@@ -128,6 +128,16 @@ func (s *Server) start(ctx context.Context) error {
 // activate opens a core on the unsealed store, for a term if there are several
 // servers. The caller holds s.turning.
 func (s *Server) activate(ctx context.Context, term store.Term) error {
+	current, err := s.newService(ctx, term)
+	if err != nil {
+		return err
+	}
+	s.publish(current)
+	return nil
+}
+
+// newService opens a core that no request reaches yet.
+func (s *Server) newService(ctx context.Context, term store.Term) (*service, error) {
 	ctx = context.WithoutCancel(ctx) // whoever gave the last share may hang up
 	current := &service{since: time.Now(), leaving: make(chan struct{}), done: make(chan error, 1)}
 	config := s.config
@@ -138,14 +148,18 @@ func (s *Server) activate(ctx context.Context, term store.Term) error {
 	current.core = New(config)
 	if err := current.core.Open(ctx); err != nil {
 		current.core.Close(ctx)
-		return fmt.Errorf("opening the core: %w", err)
+		return nil, fmt.Errorf("opening the core: %w", err)
 	}
+	return current, nil
+}
+
+// publish lets requests reach a service. The caller holds s.turning.
+func (s *Server) publish(current *service) {
 	s.byHand.Store(false)
 	s.active.Store(current)
 	s.waiting.Store(false)
 	s.turn()
 	s.logger.Info("unsealed and active")
-	return nil
 }
 
 func (s *Server) turn() {
@@ -155,25 +169,52 @@ func (s *Server) turn() {
 	}
 }
 
-// Init makes the keys of a new store and unseals the server. It returns the
-// shares of the unseal key, or of the recovery key; they are not kept.
-func (s *Server) Init(ctx context.Context, split seal.Split) ([][]byte, error) {
+// Initial is what opens a new store. None of it is kept.
+type Initial struct {
+	Shares    [][]byte // of the unseal key, or of the recovery key
+	RootToken string
+}
+
+// Init makes the keys of a new store and a root token, whose id is root, or made
+// up if that is empty. A server whose seal opens by itself is unsealed then; any
+// other is sealed, until the shares have been handed in.
+func (s *Server) Init(ctx context.Context, split seal.Split, root string) (Initial, error) {
 	s.turning.Lock()
 	defer s.turning.Unlock()
 	term, err := s.electNow(ctx)
 	if err != nil {
-		return nil, err
+		return Initial{}, err
 	}
 	shares, err := s.seal.Init(ctx, split)
-	if err == nil {
-		if err = s.activate(ctx, term); err != nil {
-			s.seal.Seal()
-		}
+	if err != nil {
+		return Initial{}, resign(ctx, term, err)
 	}
-	if err != nil && term != nil {
-		err = errors.Join(err, term.Resign(context.WithoutCancel(ctx)))
+	current, err := s.newService(ctx, term)
+	if err != nil {
+		s.seal.Seal()
+		return Initial{}, resign(ctx, term, err)
 	}
-	return shares, err
+	ctx = context.WithoutCancel(ctx) // the keys are made: they are worth nothing without the rest
+	token, err := current.core.CreateRootToken(ctx, root)
+	if err != nil {
+		s.forget(ctx, current, false)
+		return Initial{}, fmt.Errorf("creating the root token: %w", err)
+	}
+	if status, err := s.seal.Status(ctx); err == nil && status.Recovery {
+		s.publish(current)
+	} else {
+		s.forget(ctx, current, false)
+		s.logger.Info("initialized and sealed; run operator unseal")
+	}
+	return Initial{Shares: shares, RootToken: token}, nil
+}
+
+// resign ends a term, if there is one, that came to nothing because of err.
+func resign(ctx context.Context, term store.Term, err error) error {
+	if term == nil {
+		return err
+	}
+	return errors.Join(err, term.Resign(context.WithoutCancel(ctx)))
 }
 
 // Unseal takes one share of the unseal key; with the last one needed the

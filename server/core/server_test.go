@@ -166,7 +166,7 @@ func TestAServerThatUnsealsItselfTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		below, guard := inmem.New(), &keyFile{}
 		first := guarded(below, guard)
-		if _, err := first.Init(t.Context(), seal.Split{Shares: 1, Threshold: 1}); err != nil {
+		if _, err := first.Init(t.Context(), seal.Split{Shares: 1, Threshold: 1}, ""); err != nil {
 			t.Fatal(err)
 		}
 		first.Close(t.Context())

@@ -24,8 +24,8 @@ func TestATokenRoleDecidesOnPolicies(t *testing.T) {
 	token := maker(t, s)
 	for name, role := range map[string]map[string]any{
 		"listed":   {"allowed_policies": "app,web"},
-		"globbed":  {"allowed_policies_glob": "team-*", "disallowed_policies": "team-admin"},
-		"withheld": {"disallowed_policies_glob": "admin*,default"},
+		"globbed":  {"allowed_policies_glob": "Team-*", "disallowed_policies": "team-Admin"},
+		"withheld": {"disallowed_policies_glob": "Admin*,default"},
 		"bare":     {"allowed_policies": "app", "token_no_default_policy": true},
 		"open":     {},
 	} {

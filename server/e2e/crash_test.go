@@ -47,13 +47,13 @@ func TestAKilledServerLeavesNoCredentialWithoutALease(t *testing.T) {
 	known := &ledger{held: map[string]string{}}
 	for i := range times {
 		life := time.Duration(random.Int64N(int64(longestLife)))
-		killer := time.AfterFunc(life, func() { _ = s.process.Kill() })
+		killer := time.AfterFunc(life, s.process.Stop)
 		known.burden(s, random)
 		killer.Stop()
 		s.kill()
 		s.start(t)
 		if err := s.settle(t, database, known); err != nil {
-			t.Fatalf("kill %d after %s: %v\n%s", i+1, life, err, s.log(t))
+			t.Fatalf("kill %d after %s: %v\n%s", i+1, life, err, s.process.Log())
 		}
 	}
 	t.Logf("%d issued, %d renewed, %d revoked", known.issued, known.renewed, known.revoked)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/novatech/securevault/server/engines/enginetest/postgrestest"
+	"github.com/novatech/securevault/server/engines/enginetest/process"
 )
 
 // startTimeout is how long the server may take until it answers.
@@ -27,8 +27,7 @@ type server struct {
 	address string
 	token   string // root's
 	args    []string
-	process *os.Process
-	ended   chan struct{} // closed when the process is gone
+	process *process.Process
 }
 
 // newServer starts a server on a new file store.
@@ -72,42 +71,22 @@ func (s *server) path(name string) string { return filepath.Join(s.folder, name)
 
 func freeAddress(tb testing.TB) string {
 	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := process.FreePort()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 // start starts the process and returns once it listens. The process ends with
 // the test, or with the test binary, however that ends.
 func (s *server) start(tb testing.TB) {
 	tb.Helper()
-	log, err := os.OpenFile(s.path("log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
+	var err error
+	if s.process, err = process.Start(exec.Command(program, s.args...), s.path("log"), syscall.SIGKILL); err != nil {
 		tb.Fatal(err)
 	}
-	defer func() { _ = log.Close() }()
-	command := exec.Command(program, s.args...)
-	command.Stderr = log
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started, ended := make(chan error), make(chan struct{})
-	go func() {
-		runtime.LockOSThread() // Pdeathsig goes by the thread that started the process
-		defer runtime.UnlockOSThread()
-		err := command.Start()
-		started <- err
-		if err == nil {
-			_ = command.Wait()
-		}
-		close(ended)
-	}()
-	if err := <-started; err != nil {
-		tb.Fatal(err)
-	}
-	s.process, s.ended = command.Process, ended
-	tb.Cleanup(func() { _ = command.Process.Kill(); <-ended })
+	tb.Cleanup(s.process.Stop)
 	s.awaitListening(tb)
 }
 
@@ -120,31 +99,19 @@ func (s *server) awaitListening(tb testing.TB) {
 			return
 		}
 		select {
-		case <-s.ended:
-			tb.Fatalf("the server ended:\n%s", s.log(tb))
+		case <-s.process.Ended():
+			tb.Fatalf("the server ended:\n%s", s.process.Log())
 		default:
 		}
 		if time.Now().After(deadline) {
-			tb.Fatalf("the server does not listen:\n%s", s.log(tb))
+			tb.Fatalf("the server does not listen:\n%s", s.process.Log())
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
 // kill ends the process as a power cut would.
-func (s *server) kill() {
-	_ = s.process.Kill()
-	<-s.ended
-}
-
-func (s *server) log(tb testing.TB) []byte {
-	tb.Helper()
-	text, err := os.ReadFile(s.path("log"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return text
-}
+func (s *server) kill() { s.process.Stop() }
 
 // dial connects as root for the length of the test.
 func (s *server) dial(tb testing.TB) *client {
@@ -212,7 +179,7 @@ func (s *server) memory(tb testing.TB) (own, mapped int64) {
 
 func (s *server) proc(tb testing.TB, name string) []byte {
 	tb.Helper()
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", s.process.Pid, name))
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", s.process.ID(), name))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -6,7 +6,8 @@
 // GetJSON and PutJSON are the one way records are encoded.
 //
 // Implementations live in folders of their own: inmem is the one of -dev, file
-// that of a single server. Each passes the contract in storetest.
+// that of a single server, postgresql and etcd those of several (Elector, in
+// elect.go). Each passes the contract in storetest.
 package store
 
 import (

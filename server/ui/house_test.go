@@ -58,11 +58,14 @@ func newHouse(t *testing.T, limits map[string]int) *house {
 		Engines: map[string]logical.Factory{"database": withRoles(h.engine)}, Methods: auth.All(), Metrics: metrics, Alerts: watch,
 		MaxLeases: func(engine string) int { return limits[engine] }, StoreType: "inmem", Version: "test", Logger: hclog.NewNullLogger(),
 	}, seal.New(seal.Settings{Store: inmem.New()}))
-	shares, err := h.server.Init(t.Context(), seal.Split{Shares: 3, Threshold: 2})
+	made, err := h.server.Init(t.Context(), seal.Split{Shares: 3, Threshold: 2}, coretest.Root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, share := range shares {
+	for _, share := range made.Shares {
+		if err := h.server.Unseal(t.Context(), share); err != nil {
+			t.Fatal(err)
+		}
 		h.shares = append(h.shares, base64.StdEncoding.EncodeToString(share))
 	}
 	h.run(t, watch)
@@ -89,13 +92,6 @@ func (h *house) run(t *testing.T, watch *alert.Watch) {
 // furnish makes what the tests look at.
 func (h *house) furnish(t *testing.T) {
 	t.Helper()
-	c, err := h.server.Core()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.CreateRootToken(t.Context(), coretest.Root); err != nil {
-		t.Fatal(err)
-	}
 	h.must(t, logical.UpdateOperation, "sys/mounts/database", map[string]any{
 		"type": "database", "description": "Orders and reports", "config": map[string]any{"default_lease_ttl": "1h", "max_lease_ttl": "24h"},
 	})

@@ -14,10 +14,6 @@ from hvac import exceptions
 # What hvac offers for parts that the server has not, raft being a storage of
 # Vault's own, and a helper that sends nothing.
 ELSEWHERE = {
-    "create_static_role",
-    "delete_static_role",
-    "get_static_credentials",
-    "list_static_roles",
     "get_private_attr_name",
     "join_raft_cluster",
     "read_raft_config",
@@ -27,6 +23,7 @@ ELSEWHERE = {
     "force_restore_raft_snapshot",
 }
 STATEMENT = "CREATE ROLE \"{{name}}\" WITH LOGIN PASSWORD '{{password}}'"
+ROTATION = "ALTER ROLE \"{{name}}\" WITH PASSWORD '{{password}}'"
 SHARE = os.environ["UNSEAL_KEY"]
 
 
@@ -121,12 +118,21 @@ def rekeying():
     begun = system.start_rekey(secret_shares=1, secret_threshold=1)
     done = system.rekey_multi([share], nonce=begun["nonce"])
     check("rekey_multi", done["complete"] and len(done["keys_base64"]) == 1)
+    begun = system.start_rekey(secret_shares=1, secret_threshold=1, require_verification=True)
+    done = system.rekey(done["keys"][0], nonce=begun["nonce"])
+    progress = system.read_rekey_verify_progress()
+    check("read_rekey_verify_progress", progress["nonce"] == done["verification_nonce"] and progress["progress"] == 0)
+    system.cancel_rekey_verify()
+    nonce = system.read_rekey_verify_progress()["nonce"]
+    check("cancel_rekey_verify", nonce != done["verification_nonce"])
+    check("rekey_verify_multi", system.rekey_verify_multi(done["keys"], nonce=nonce)["complete"])
+    share = done["keys"][0]
     # What was never asked for is not there.
     for call in (system.read_backup_keys, system.read_rekey_verify_progress, system.cancel_rekey_verify):
         refused(exceptions.VaultError, call)
     refused(exceptions.VaultError, system.rekey_verify, share, nonce="none")
     refused(exceptions.VaultError, system.rekey_verify_multi, [share], nonce="none")
-    return done["keys"][0]
+    return share
 
 
 def sealing(share):
@@ -384,10 +390,24 @@ def databases():
     check("read_role", database.read_role("app-hvac")["data"]["default_ttl"] == 60)
     creds = database.generate_credentials("app-hvac")
     check("generate_credentials", creds["renewable"] and creds["lease_duration"] == 60 and creds["data"]["password"])
+    static_roles(creds["data"]["username"])
     system.revoke_lease(creds["lease_id"])
     refused(exceptions.InvalidRequest, system.read_lease, creds["lease_id"])
     database.delete_role("app-hvac")
     refused(exceptions.InvalidPath, database.read_role, "app-hvac")
+
+
+def static_roles(user):
+    database.create_static_role("hvac", "postgres-prod", user, [ROTATION], rotation_period=3600)
+    check("list_static_roles", database.list_static_roles()["data"]["keys"] == ["hvac"])
+    check("a static role", client.read("database/static-roles/hvac")["data"]["username"] == user)
+    first = database.get_static_credentials("hvac")["data"]
+    check("get_static_credentials", first["username"] == user and 3590 < first["ttl"] <= 3600)
+    client.write("database/rotate-role/hvac")
+    check("a rotation", database.get_static_credentials("hvac")["data"]["password"] != first["password"])
+    refused(exceptions.InvalidRequest, database.create_static_role, "twice", "postgres-prod", user, [])
+    database.delete_static_role("hvac")
+    refused(exceptions.InvalidRequest, database.get_static_credentials, "hvac")
 
 
 def leases(app):
@@ -414,6 +434,8 @@ def without_a_method_of_its_own():
     client.write("sys/quotas/rate-limit/all", rate=10000)
     check("a quota", client.read("sys/quotas/rate-limit/all")["data"]["rate"] == 10000)
     check("quotas", client.list("sys/quotas/rate-limit")["data"]["keys"] == ["all"])
+    client.write("sys/quotas/config", rate_limit_exempt_paths=["sys/leases/*"])
+    check("exempt paths", client.read("sys/quotas/config")["data"]["rate_limit_exempt_paths"] == ["sys/leases/*"])
     client.delete("sys/quotas/rate-limit/all")
     check("no quota", client.read("sys/quotas/rate-limit/all") is None)
     check("mounts to see", "database/" in client.read("sys/internal/ui/mounts")["data"]["secret"])

@@ -172,6 +172,15 @@ func TestTokensAreBoundToAddresses(t *testing.T) {
 	}
 }
 
+func TestFromElsewhereARightSecretIDIsRefusedLikeAWrongOne(t *testing.T) {
+	w := start(t, map[string]any{"token_bound_cidrs": "192.0.2.0/24"})
+	for _, secret := range []any{w.secretID(t, nil)["secret_id"], "guess"} {
+		if got, refusal := w.login(t, w.roleID, secret); got != nil || refusal != "invalid role or secret ID" {
+			t.Errorf("login: %+v, %q", got, refusal)
+		}
+	}
+}
+
 func TestALoginNeverGivesARootToken(t *testing.T) {
 	w := start(t, map[string]any{"token_policies": "root"})
 	if got, refusal := w.login(t, w.roleID, w.secretID(t, nil)["secret_id"]); got != nil || !strings.Contains(refusal, "cannot create root tokens") {

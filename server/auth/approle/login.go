@@ -15,8 +15,9 @@ import (
 	"github.com/novatech/securevault/server/store"
 )
 
-// errRefused is the one answer to a wrong role id and to a wrong, expired or
-// used-up secret id: whoever guesses learns nothing from it.
+// errRefused is the one answer to a wrong role id, to a wrong, expired or used-up
+// secret id and to right ones from elsewhere: whoever guesses learns nothing
+// from it.
 var errRefused = errors.New("invalid role or secret ID")
 
 type tokenCIDRs = []*sockaddr.SockAddrMarshaler
@@ -70,7 +71,7 @@ func (b *backend) login(ctx context.Context, req *logical.Request, d *framework.
 	}
 	granted := r.TokenParams
 	granted.TokenBoundCIDRs = cidrs
-	return grant.Login(req, &granted, auth)
+	return grant.Login(req, &granted, auth, errRefused.Error())
 }
 
 // refuse makes the refusals of a login a client's error.

@@ -3,9 +3,10 @@
 // The server sends it, and believes the answer.
 //
 // arn.go reads names of principals, roles.go says who gets what, client.go
-// which service is asked, question.go checks what the client has signed and
-// asks, login.go puts them together. Only the type iam is there, which also
-// serves EC2 instances with a profile, Lambda, ECS and EKS.
+// which service is asked, naming.go what a client is called, question.go
+// checks what the client has signed and asks, login.go puts them together. Only
+// the type iam is there, which also serves EC2 instances with a profile, Lambda,
+// ECS and EKS.
 package aws
 
 import (
@@ -26,13 +27,14 @@ const askTimeout = 20 * time.Second
 type backend struct {
 	*framework.Backend
 	client *record.Family[client, *client]
+	naming *record.Family[naming, *naming]
 	roles  *record.Family[role, *role]
 	http   *http.Client
 }
 
 // Factory makes the method for one mount.
 func Factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
-	b := &backend{client: newClient(), roles: newRoles(), http: &http.Client{
+	b := &backend{client: newClient(), naming: newNaming(), roles: newRoles(), http: &http.Client{
 		Timeout: askTimeout,
 		// An answer from elsewhere would be worth nothing.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -41,7 +43,7 @@ func Factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend,
 		Help:         "Logs in principals of AWS.",
 		BackendType:  logical.TypeCredential,
 		PathsSpecial: &logical.Paths{Unauthenticated: []string{"login"}},
-		Paths:        slices.Concat(b.client.Paths(), b.roles.Paths(), b.loginPaths()),
+		Paths:        slices.Concat(b.client.Paths(), b.naming.Paths(), b.roles.Paths(), b.loginPaths()),
 		AuthRenew:    b.renew,
 	}
 	return b, b.Setup(ctx, conf)

@@ -61,7 +61,7 @@ func TestASignedQuestionGivesAToken(t *testing.T) {
 	if strings.Join(got.Policies, " ") != "default shop" || got.TTL != 10*time.Minute || got.DisplayName != "aws-app" {
 		t.Errorf("token %+v", got)
 	}
-	if m := got.Metadata; m["client_arn"] != session || m["canonical_arn"] != "arn:aws:iam::123456789012:role/app" || m["account_id"] != "123456789012" {
+	if m := got.Metadata; m["role"] != "app" || m["auth_type"] != "iam" || m["account_id"] != "123456789012" || m["client_arn"] != "" {
 		t.Errorf("metadata %v", m)
 	}
 }
@@ -132,8 +132,12 @@ func TestAQuestionThatIsNotWhoAmIIsNeverSent(t *testing.T) {
 		"two ids": {forUs, func(r *http.Request) {
 			r.Header["x-vault-aws-iam-server-id"] = []string{"there"}
 		}, "", "", "not for this server"},
-		"a header of its own":  {forUs, func(r *http.Request) { r.Header.Set("X-Forwarded-For", "10.0.0.1") }, "", "", `"X-Forwarded-For" is not allowed`},
-		"two signatures":       {forUs, func(r *http.Request) { r.Header.Add("Authorization", "AWS4") }, "", "", "one Authorization"},
+		"a header of its own": {forUs, func(r *http.Request) { r.Header.Set("X-Forwarded-For", "10.0.0.1") }, "", "", `"X-Forwarded-For" is not allowed`},
+		"two signatures":      {forUs, func(r *http.Request) { r.Header.Add("Authorization", "AWS4") }, "", "", "one Authorization"},
+		"signed headers twice": {nil, func(r *http.Request) {
+			forUs(r)
+			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "SignedHeaders=", "SignedHeaders=x-vault-aws-iam-server-id, SignedHeaders=", 1))
+		}, "", "", "SignedHeaders once"},
 		"an instance document": {forUs, nil, "pkcs7", "MIA", "ec2 is not supported"},
 	} {
 		request := s.signed(t, mine, c.change, c.late)

@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -42,18 +43,23 @@ func (b *backend) login(ctx context.Context, req *logical.Request, d *framework.
 	if err != nil {
 		return nil, err
 	}
+	refusal := "the role does not exist, or " + p.Canonical + " may not log in by it"
 	if r == nil || !r.admits(p) {
-		return grant.Refuse("the role does not exist, or " + p.Canonical + " may not log in by it")
+		return grant.Refuse(refusal)
 	}
+	i, err := b.naming.Get(ctx, req.Storage, "")
+	if err != nil {
+		return nil, err
+	}
+	told := i.describe(p)
+	metadata := map[string]string{"role": name, "role_id": r.ID}
+	maps.Copy(metadata, told)
 	return grant.Login(req, &r.TokenParams, &logical.Auth{
 		InternalData: map[string]any{"role": name, "client_arn": p.ARN},
-		Metadata: map[string]string{
-			"auth_type": "iam", "role": name, "account_id": p.Account,
-			"client_arn": p.ARN, "canonical_arn": p.Canonical, "client_user_id": p.UserID,
-		},
-		DisplayName: p.Name,
-		Alias:       &logical.Alias{Name: p.Canonical},
-	})
+		Metadata:     metadata,
+		DisplayName:  p.Name,
+		Alias:        &logical.Alias{Name: i.name(r, p), Metadata: told},
+	}, refusal)
 }
 
 // identify has AWS say who the client is.

@@ -108,6 +108,9 @@ func (q *question) check(c *client) error {
 	if len(q.header["Authorization"]) != 1 {
 		return refusal("iam_request_headers must hold one Authorization")
 	}
+	if strings.Count(q.header.Get("Authorization"), "SignedHeaders") != 1 { // AWS could go by another than we do
+		return refusal("Authorization must name its SignedHeaders once")
+	}
 	if c.ServerID == "" {
 		return nil
 	}

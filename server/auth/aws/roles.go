@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/helper/tokenutil"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -18,6 +19,7 @@ import (
 // role says which principals get which tokens.
 type role struct {
 	tokenutil.TokenParams
+	ID         string   `json:"role_id"` // made up with the role
 	Principals []string `json:"bound_iam_principal_arn"`
 }
 
@@ -51,6 +53,12 @@ func (r *role) Apply(req *logical.Request, d *framework.FieldData) error {
 	if err := r.ParseTokenFields(req, d); err != nil {
 		return err
 	}
+	if r.ID == "" {
+		var err error
+		if r.ID, err = uuid.GenerateUUID(); err != nil {
+			return fmt.Errorf("making a role_id: %w", err)
+		}
+	}
 	if kind := d.Get("auth_type").(string); kind != "" && kind != "iam" {
 		return fmt.Errorf("auth_type %q is not supported; use iam, with the role of the instance's profile", kind)
 	}
@@ -80,6 +88,7 @@ func (r *role) Apply(req *logical.Request, d *framework.FieldData) error {
 func (r *role) Describe() map[string]any {
 	data := map[string]any{
 		"auth_type":               "iam",
+		"role_id":                 r.ID,
 		"bound_iam_principal_arn": r.Principals,
 		"resolve_aws_unique_ids":  false,
 	}

@@ -64,9 +64,13 @@ func (s *sts) serve(w http.ResponseWriter, r *http.Request) {
 
 func (s *sts) tell(w http.ResponseWriter, arn, account string) {
 	w.Header().Set("Content-Type", "text/xml")
+	id := "AIDATEST"
+	if strings.Contains(arn, ":assumed-role/") {
+		id = "AROAEXAMPLE:" + arn[strings.LastIndexByte(arn, '/')+1:]
+	}
 	fmt.Fprintf(w, `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
-<Arn>%s</Arn><UserId>AIDATEST</UserId><Account>%s</Account></GetCallerIdentityResult>
-<ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></GetCallerIdentityResponse>`, arn, account)
+<Arn>%s</Arn><UserId>%s</UserId><Account>%s</Account></GetCallerIdentityResult>
+<ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></GetCallerIdentityResponse>`, arn, id, account)
 }
 
 // verify returns the access key that signed the request.

@@ -16,6 +16,8 @@ import (
 	"github.com/novatech/securevault/server/core/endpoint"
 )
 
+const refusal = "invalid certificate or no client certificate supplied: none that is trusted fits it"
+
 func (b *backend) loginPaths() []*framework.Path {
 	return []*framework.Path{
 		endpoint.Update("login", "Trades the certificate of the connection for a token.", endpoint.Fields{
@@ -42,7 +44,7 @@ func (b *backend) login(ctx context.Context, req *logical.Request, d *framework.
 		return nil, err
 	}
 	if found == nil {
-		return grant.Refuse("invalid certificate or no client certificate supplied: none that is trusted fits it")
+		return grant.Refuse(refusal)
 	}
 	client := certificates[0]
 	shownAs := found.DisplayName
@@ -54,7 +56,7 @@ func (b *backend) login(ctx context.Context, req *logical.Request, d *framework.
 		Metadata:     metadata(name, found, client),
 		DisplayName:  shownAs,
 		Alias:        &logical.Alias{Name: client.Subject.CommonName},
-	})
+	}, refusal)
 }
 
 // keyOf names a certificate's key, which outlives the certificate.

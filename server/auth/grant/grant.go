@@ -15,11 +15,13 @@ import (
 	"github.com/novatech/securevault/server/core/endpoint"
 )
 
-// Login answers a login with the token that role allows. It refuses one from
-// an address to which the token would not be bound.
-func Login(req *logical.Request, role *tokenutil.TokenParams, auth *logical.Auth) (*logical.Response, error) {
+// Login answers a login with the token that role allows. From an address that
+// the token could not be used from it answers with the refusal, which is the
+// method's for a wrong proof: who guesses from there must not learn that a guess
+// was right.
+func Login(req *logical.Request, role *tokenutil.TokenParams, auth *logical.Auth, refusal string) (*logical.Response, error) {
 	if !cidrutil.RemoteAddrIsOk(endpoint.RemoteAddr(req), role.TokenBoundCIDRs) {
-		return nil, logical.ErrPermissionDenied
+		return Refuse(refusal)
 	}
 	role.PopulateTokenAuth(auth)
 	return &logical.Response{Auth: auth}, nil

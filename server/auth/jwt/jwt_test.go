@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"maps"
@@ -186,6 +187,38 @@ func TestATokenThatDoesNotFitIsRefused(t *testing.T) {
 	}
 	if got, refusal := login(t, s, "nobody", good.token(t, nil)); got != nil || !strings.Contains(refusal, "could not be found") {
 		t.Errorf("for an unknown role: %v, %q", got, refusal)
+	}
+}
+
+// A public key is known to everybody: it must not be taken for the secret of a
+// symmetric signature, whatever the token says of its algorithm.
+func TestAPublicKeyIsNoSecret(t *testing.T) {
+	i := ecIssuer(t)
+	key := i.publicPEM(t)
+	s := start(t, map[string]any{"jwt_validation_pubkeys": key}, nil)
+	if _, refusal := login(t, s, "ci", i.token(t, nil)); refusal != "" {
+		t.Fatal(refusal)
+	}
+	claims, err := base64.RawURLEncoding.DecodeString(strings.Split(i.token(t, nil), ".")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{key, strings.TrimSpace(key)} {
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: []byte(secret)}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := signer.Sign(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		forged, err := signed.CompactSerialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, refusal := login(t, s, "ci", forged); got != nil || !strings.Contains(refusal, "verifying token signature") {
+			t.Errorf("%v, %q", got, refusal)
+		}
 	}
 }
 

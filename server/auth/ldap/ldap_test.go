@@ -107,6 +107,23 @@ func TestEveryWrongLoginIsRefusedAlike(t *testing.T) {
 	}
 }
 
+// Each of these is alice to the directory, and was a name of its own to those
+// who count failed logins.
+func TestOnlyOneSpellingOfANameLogsIn(t *testing.T) {
+	d := start(t, nil)
+	for name, spelling := range map[string]string{
+		"a space after it": "alice ", "a space before it": " alice", "a wide letter": "\uff41lice", "a soft hyphen": "al\u00adice",
+		"a space of no width": "alice\u200b", "a joiner": "al\u034fice", "a selector": "alice\ufe0f",
+	} {
+		if got, refusal := d.login(t, spelling, "wonderland"); got != nil || refusal != "invalid username or password" {
+			t.Errorf("%s: %v, %q", name, got, refusal)
+		}
+	}
+	if _, refusal := d.login(t, "ALICE", "wonderland"); refusal != "" {
+		t.Errorf("case, which is counted as one: %s", refusal)
+	}
+}
+
 func TestADirectoryThatCannotAnswerIsNoRefusal(t *testing.T) {
 	for name, c := range map[string]struct {
 		more map[string]any

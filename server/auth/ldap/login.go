@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"unicode"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/novatech/securevault/server/auth/grant"
 	"github.com/novatech/securevault/server/auth/record"
@@ -57,13 +59,24 @@ func (b *backend) login(ctx context.Context, req *logical.Request, d *framework.
 		Metadata:     map[string]string{"username": name},
 		DisplayName:  name,
 		Alias:        &logical.Alias{Name: name},
-	})
+	}, errRefused.Error())
+}
+
+// plain reports whether a name is in the one spelling that may log in. A
+// directory passes over width, invisible characters and superfluous spaces:
+// failed logins would be counted for each spelling by itself, and nobody who
+// guesses would ever be locked out.
+func plain(name string) bool {
+	invisible := func(r rune) bool {
+		return unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) || r == '\u1806' || r == '\ufffc'
+	}
+	return norm.NFKC.IsNormalString(name) && name == strings.Join(strings.Fields(name), " ") && !strings.ContainsFunc(name, invisible)
 }
 
 // authenticate returns the groups of a user with that password. An empty one
 // is refused here: directories take it for an anonymous login.
 func (b *backend) authenticate(c *config, name, password string) ([]string, error) {
-	if password == "" {
+	if password == "" || !plain(name) {
 		return nil, errRefused
 	}
 	d, err := connect(c, b.Logger())

@@ -41,6 +41,7 @@ type Family[T any, R interface {
 	Pattern  string          // of that name, as a group called like Name
 	Synopsis string          // of the path, for its help
 	Fields   endpoint.Fields // what Apply reads
+	Always   bool            // one that was never written is there, and empty
 
 	changing sync.Mutex // orders reading, applying and writing
 }
@@ -76,7 +77,15 @@ func (f *Family[T, R]) Paths() []*framework.Path {
 
 // Get returns the record of that name, or nil when there is none.
 func (f *Family[T, R]) Get(ctx context.Context, s logical.Storage, name string) (R, error) {
-	found, err := store.GetJSON[T](ctx, s, f.key(name))
+	return f.at(ctx, s, f.key(name))
+}
+
+// at returns the record that is kept under key.
+func (f *Family[T, R]) at(ctx context.Context, s logical.Storage, key string) (R, error) {
+	found, err := store.GetJSON[T](ctx, s, key)
+	if found == nil && err == nil && f.Always {
+		found = new(T)
+	}
 	return R(found), err
 }
 
@@ -160,8 +169,7 @@ func (f *Family[T, R]) keyOf(d *framework.FieldData) string {
 }
 
 func (f *Family[T, R]) named(ctx context.Context, req *logical.Request, d *framework.FieldData) (R, error) {
-	found, err := store.GetJSON[T](ctx, req.Storage, f.keyOf(d))
-	return R(found), err
+	return f.at(ctx, req.Storage, f.keyOf(d))
 }
 
 func (f *Family[T, R]) exists(ctx context.Context, req *logical.Request, d *framework.FieldData) (bool, error) {

@@ -11,6 +11,9 @@ import (
 	"github.com/novatech/securevault/server/core/endpoint"
 )
 
+// refusal is the one answer to every login that fails.
+const refusal = "invalid username or password"
+
 func (b *backend) loginPaths() []*framework.Path {
 	return []*framework.Path{
 		endpoint.New("login/"+framework.GenericNameRegex("username"), "Trades a password for a token.", endpoint.Fields{
@@ -40,14 +43,14 @@ func (b *backend) login(ctx context.Context, req *logical.Request, d *framework.
 		hash = u.PasswordHash
 	}
 	if err := bcrypt.CompareHashAndPassword(hash, []byte(password)); err != nil || u == nil {
-		return grant.Refuse("invalid username or password")
+		return grant.Refuse(refusal)
 	}
 	return grant.Login(req, &u.TokenParams, &logical.Auth{
 		InternalData: map[string]any{"username": name},
 		Metadata:     map[string]string{"username": name},
 		DisplayName:  name,
 		Alias:        &logical.Alias{Name: name},
-	})
+	}, refusal)
 }
 
 // renew prolongs a token after what its user may do now.

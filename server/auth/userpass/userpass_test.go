@@ -78,10 +78,17 @@ func TestEveryWrongLoginIsRefusedAlike(t *testing.T) {
 	}
 }
 
-func TestALoginFromElsewhereIsRefused(t *testing.T) {
+// The right password was refused in other words than a wrong one, and not
+// counted: it could be guessed from anywhere, to be used from near by.
+func TestFromElsewhereTheRightPasswordIsRefusedLikeAWrongOne(t *testing.T) {
 	s := start(t, map[string]any{"token_bound_cidrs": "192.0.2.0/24"})
-	if got, refusal := login(t, s, "alice", "wonderland"); got != nil || refusal != "permission denied" {
-		t.Fatalf("token %v, refusal %q", got, refusal)
+	for _, password := range []string{"wonderland", "looking-glass", "wonderland", "looking-glass", "wonderland"} {
+		if got, refusal := login(t, s, "alice", password); got != nil || refusal != "invalid username or password" {
+			t.Fatalf("%s: token %v, refusal %q", password, got, refusal)
+		}
+	}
+	if _, refusal := login(t, s, "alice", "wonderland"); refusal != "permission denied" {
+		t.Errorf("after five of them: %q", refusal)
 	}
 }
 
@@ -123,6 +130,7 @@ func TestUsersThatMakeNoSense(t *testing.T) {
 		"no password":                  {"users/bob", map[string]any{"token_ttl": "1h"}, "missing password"},
 		"a password bcrypt would cut":  {"users/bob", map[string]any{"password": strings.Repeat("x", 73)}, "72 bytes"},
 		"a hash that is none":          {"users/bob", map[string]any{"password_hash": "md5"}, "no bcrypt hash"},
+		"a hash that takes days":       {"users/bob", map[string]any{"password_hash": "$2b$31$" + strings.Repeat("x", 53)}, "cost 31"},
 		"two passwords":                {"users/bob", map[string]any{"password": "a", "password_hash": "b"}, "exclude each other"},
 		"ttl above max":                {"users/bob", map[string]any{"password": "a", "token_ttl": "2h", "token_max_ttl": "1h"}, "token_ttl"},
 		"the password of nobody":       {"users/bob/password", map[string]any{"password": "a"}, "write it first"},

@@ -14,6 +14,10 @@ import (
 	"github.com/novatech/securevault/server/core/endpoint"
 )
 
+// maxCost bounds the cost of a hash that was made elsewhere. Each step doubles
+// the time of a login, which anybody may try: this one takes seconds already.
+const maxCost = 15
+
 // user is what is kept about a user.
 type user struct {
 	tokenutil.TokenParams
@@ -65,8 +69,12 @@ func (u *user) setPassword(d *framework.FieldData) error {
 	case password != "" && hash != "":
 		return errors.New("password and password_hash exclude each other: send one of them")
 	case hash != "":
-		if _, err := bcrypt.Cost([]byte(hash)); err != nil {
+		cost, err := bcrypt.Cost([]byte(hash))
+		switch {
+		case err != nil:
 			return errors.New("password_hash is no bcrypt hash: it looks like $2b$10$…")
+		case cost > maxCost:
+			return fmt.Errorf("password_hash has the cost %d: make it with one of at most %d", cost, maxCost)
 		}
 		u.PasswordHash = []byte(hash)
 	case password != "":

@@ -28,9 +28,12 @@ const startPatience = 30 * time.Second
 
 // cluster is several servers on one storage that unseal themselves.
 type cluster struct {
-	nodes  []*clusterNode
-	client *http.Client
-	token  string
+	nodes    []*clusterNode
+	scheme   string // http or https
+	listener string // what its stanza says besides the address
+	more     string // other stanzas, whole lines
+	client   *http.Client
+	token    string
 }
 
 // clusterNode is one of them. Only one goroutine starts and kills nodes.
@@ -42,9 +45,17 @@ type clusterNode struct {
 	ended   chan struct{}
 }
 
-// newCluster writes configurations with a storage stanza, starts the servers
-// and initializes them.
+// newCluster returns a cluster without TLS.
 func newCluster(t *testing.T, storage string) *cluster {
+	t.Helper()
+	c := &cluster{scheme: "http", listener: "tls_disable: true", client: &http.Client{}}
+	c.open(t, storage)
+	return c
+}
+
+// open writes configurations with a storage stanza, starts the servers and
+// initializes them.
+func (c *cluster) open(t *testing.T, storage string) {
 	t.Helper()
 	folder := t.TempDir()
 	key := make([]byte, 32)
@@ -53,12 +64,12 @@ func newCluster(t *testing.T, storage string) *cluster {
 	if err := os.WriteFile(keyFile, []byte(hex.EncodeToString(key)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{client: &http.Client{Timeout: 20 * time.Second}}
+	c.client.Timeout = 20 * time.Second
 	t.Cleanup(c.client.CloseIdleConnections)
 	for i := range clusterSize {
 		n := &clusterNode{address: freeAddress(t), file: fmt.Sprintf("%s/%d.yaml", folder, i), log: fmt.Sprintf("%s/%d.log", folder, i)}
-		text := fmt.Sprintf("storage: %s\nlistener:\n- tcp: {address: %q, tls_disable: true}\nseal: {static: {current_key_id: a, current_key_file: %s}}\n",
-			storage, n.address, keyFile)
+		text := fmt.Sprintf("storage: %s\nlistener:\n- tcp: {address: %q, %s}\nseal: {static: {current_key_id: a, current_key_file: %s}}\n%s",
+			storage, n.address, c.listener, keyFile, c.more)
 		if err := os.WriteFile(n.file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +87,11 @@ func newCluster(t *testing.T, storage string) *cluster {
 	for i := range c.nodes[1:] {
 		c.awaitHealth(t, i+1, http.StatusTooManyRequests)
 	}
-	return c
+}
+
+// at returns the URL of a path of a node's API.
+func (c *cluster) at(node int, path string) string {
+	return c.scheme + "://" + c.nodes[node].address + "/v1/" + path
 }
 
 func freeAddress(t *testing.T) string {
@@ -144,7 +159,7 @@ func (c *cluster) send(ctx context.Context, node int, method, path string, body 
 		}
 		content = bytes.NewReader(encoded)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+c.nodes[node].address+"/v1/"+path, content)
+	req, err := http.NewRequestWithContext(ctx, method, c.at(node, path), content)
 	if err != nil {
 		return 0, nil, err
 	}

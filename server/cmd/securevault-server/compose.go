@@ -74,17 +74,17 @@ func newSeal(s *config.Seal, on store.Store) (*seal.Seal, error) {
 // openDev opens a server that needs no unsealing by hand and has what one wants
 // for trying things out.
 func openDev(ctx context.Context, server *core.Server, rootToken string) (keys devKeys, err error) {
-	shares, err := server.Init(ctx, seal.Split{Shares: 1, Threshold: 1})
+	made, err := server.Init(ctx, seal.Split{Shares: 1, Threshold: 1}, rootToken)
 	if err != nil {
 		return keys, fmt.Errorf("initializing: %w", err)
 	}
-	keys.unseal = base64.StdEncoding.EncodeToString(shares[0])
+	if err := server.Unseal(ctx, made.Shares[0]); err != nil {
+		return keys, fmt.Errorf("unsealing: %w", err)
+	}
+	keys.unseal, keys.rootToken = base64.StdEncoding.EncodeToString(made.Shares[0]), made.RootToken
 	c, err := server.Core()
 	if err != nil {
 		return keys, err
-	}
-	if keys.rootToken, err = c.CreateRootToken(ctx, rootToken); err != nil {
-		return keys, fmt.Errorf("creating the root token: %w", err)
 	}
 	if err := c.EnableAuth(ctx, "approle", "approle"); err != nil {
 		return keys, fmt.Errorf("enabling approle: %w", err)

@@ -87,7 +87,7 @@ func TestTheYAMLExampleServes(t *testing.T) {
 	w := newWorld(t, "")
 	w.file, w.socket = file, filepath.Join(folder, "api.sock")
 	w.start(t)
-	w.token, _ = w.must(t, "PUT", "sys/init", map[string]any{"secret_shares": 1, "secret_threshold": 1})["root_token"].(string)
+	w.initialize(t)
 	alerts := w.must(t, "GET", "sys/alerts", nil)["data"].(map[string]any)["alerts"].([]any)
 	if len(alerts) != 4 || alerts[2].(map[string]any)["notify"].([]any)[0] != "https://chat.example.com/…" {
 		t.Errorf("%v", alerts)

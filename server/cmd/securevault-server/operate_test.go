@@ -88,7 +88,7 @@ func (c *cluster) forwards(t *testing.T) {
 		t.Errorf("a request that goes round: %d %s", status, body)
 	}
 	status, header, _ := c.withHeader(t, standby, "X-Vault-No-Request-Forwarding", "true")
-	if want := "http://" + c.nodes[active].address + "/v1/auth/token/lookup-self?a=b"; status != 307 || header.Get("Location") != want {
+	if want := c.at(active, "auth/token/lookup-self?a=b"); status != 307 || header.Get("Location") != want {
 		t.Errorf("without forwarding: %d to %q, want %q", status, header.Get("Location"), want)
 	}
 }
@@ -96,7 +96,7 @@ func (c *cluster) forwards(t *testing.T) {
 // withHeader asks a node for the client's token, with one more header.
 func (c *cluster) withHeader(t *testing.T, node int, name, value string) (int, http.Header, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+c.nodes[node].address+"/v1/auth/token/lookup-self?a=b", nil)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", c.at(node, "auth/token/lookup-self?a=b"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func (c *cluster) restores(t *testing.T) {
 // transfer sends and receives bytes.
 func (c *cluster) transfer(t *testing.T, node int, method, path string, content []byte, want int) []byte {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+c.nodes[node].address+"/v1/"+path, bytes.NewReader(content))
+	req, err := http.NewRequestWithContext(t.Context(), method, c.at(node, path), bytes.NewReader(content))
 	if err != nil {
 		t.Fatal(err)
 	}

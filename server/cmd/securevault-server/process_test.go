@@ -36,6 +36,8 @@ type world struct {
 	socket string
 	file   string // the configuration
 
+	environment []string // what the server gets besides its own
+
 	command *exec.Cmd
 	logs    *bytes.Buffer
 	client  *http.Client
@@ -66,7 +68,7 @@ func (w *world) start(t *testing.T) {
 	t.Helper()
 	w.logs = &bytes.Buffer{}
 	w.command = exec.Command(os.Args[0], "-config", w.file)
-	w.command.Env = append(os.Environ(), asServer+"=yes")
+	w.command.Env = append(append(os.Environ(), asServer+"=yes"), w.environment...)
 	logs, err := w.command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -207,9 +209,10 @@ func (w *world) initialize(t *testing.T) (keys []string) {
 	for _, key := range initialized["keys"].([]any)[:2] {
 		keys = append(keys, key.(string))
 	}
-	if status, _ := w.send(t, "GET", "sys/health", nil); status == http.StatusServiceUnavailable {
-		w.unseal(t, keys)
+	if status, answer := w.send(t, "GET", "sys/health", nil); status != http.StatusServiceUnavailable || answer["initialized"] != true {
+		t.Errorf("after init, before unsealing: %d %v", status, answer)
 	}
+	w.unseal(t, keys)
 	return keys
 }
 

@@ -80,7 +80,7 @@ func serve(ctx context.Context, o options, f *config.File, stdout, stderr io.Wri
 	if settings.Cluster, err = clusterOf(f, store); err != nil {
 		return err
 	}
-	if p.peers, err = newPeers(f.ClusterCAFile); err != nil {
+	if p.peers, err = newPeers(f); err != nil {
 		return err
 	}
 	p.server = core.NewServer(settings, guard)
@@ -123,6 +123,12 @@ func (p *process) run(ctx context.Context, dev bool) error {
 	group.Go(func() error { return p.metrics.Run(groupCtx) })
 	group.Go(func() error { return p.alerts.Run(groupCtx) })
 	group.Go(func() error { return p.followHangups(groupCtx) })
+	group.Go(func() error {
+		if err := giveBackStart(groupCtx); err != nil {
+			p.logger.Warn("the server keeps more memory than it needs", "error", err)
+		}
+		return nil
+	})
 	for _, e := range p.entrances {
 		server := p.newHTTP(e)
 		p.https = append(p.https, server)

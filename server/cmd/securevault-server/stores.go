@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -169,26 +166,4 @@ func ownAddress(listeners []config.Listener) string {
 		return "https://" + l.Address
 	}
 	return ""
-}
-
-// newPeers returns what reaches the other servers of a cluster.
-func newPeers(caFile string) (http.RoundTripper, error) {
-	peers := http.DefaultTransport.(*http.Transport).Clone()
-	peers.Proxy = nil // the nodes are reached directly, or not at all
-	peers.MaxIdleConnsPerHost = 64
-	peers.ResponseHeaderTimeout = 2 * time.Minute
-	peers.DialContext = (&net.Dialer{Timeout: 3 * time.Second}).DialContext
-	if caFile == "" {
-		return peers, nil
-	}
-	pem, err := os.ReadFile(caFile)
-	if err != nil {
-		return nil, fmt.Errorf("reading cluster_ca_file: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("cluster_ca_file %q holds no certificate; write PEM", caFile)
-	}
-	peers.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	return peers, nil
 }

@@ -19,6 +19,7 @@ package alert
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -91,13 +92,14 @@ type Watch struct {
 type watched struct {
 	Alert
 	history history
+	turned  time.Time // when there was last something to tell people
 }
 
 // New returns a watch over rules; Run starts it.
 func New(rules []Rule, source Source, notifier Notifier, logger hclog.Logger) *Watch {
 	w := &Watch{source: source, notifier: notifier, logger: logger}
 	for _, r := range rules {
-		w.alerts = append(w.alerts, &watched{Alert{Rule: r, State: Inactive}, history{condition: r.Condition}})
+		w.alerts = append(w.alerts, &watched{Alert: Alert{Rule: r, State: Inactive}, history: history{condition: r.Condition}})
 	}
 	return w
 }
@@ -161,6 +163,7 @@ func (w *Watch) evaluate(now time.Time) []Alert {
 		a.Since = now
 		w.logger.Info("alert "+string(a.State), "alert", a.Rule.Name, "severity", a.Rule.Severity, "value", a.Value)
 		if a.State == Firing || a.State == Resolved {
+			a.turned = now
 			turned = append(turned, a.Alert)
 		}
 	}
@@ -183,19 +186,42 @@ func next(s State, holds, long bool) State {
 	return s
 }
 
-// tell notifies every target of an alert.
+// tell notifies every target of an alert. One that does not answer keeps no
+// other waiting.
 func (w *Watch) tell(ctx context.Context, a Alert) {
-	failure := ""
-	for _, target := range a.Rule.Notify {
-		if err := w.insist(ctx, target, a); err != nil {
-			failure = err.Error()
-			w.logger.Error("nobody could be told of an alert", "alert", a.Rule.Name, "target", redactTarget(target), "error", err)
-		}
+	failures := make([]string, len(a.Rule.Notify))
+	var targets sync.WaitGroup
+	for i, target := range a.Rule.Notify {
+		targets.Go(func() {
+			if err := w.insist(ctx, target, a); err != nil {
+				failures[i] = err.Error()
+				w.logger.Error("nobody could be told of an alert", "alert", a.Rule.Name, "target", redactTarget(target), "error", err)
+			}
+		})
 	}
+	targets.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i := slices.IndexFunc(w.alerts, func(one *watched) bool { return one.Rule.Name == a.Rule.Name })
-	w.alerts[i].NotifyError = failure
+	if one := w.latest(a); one != nil {
+		one.NotifyError = strings.Join(slices.DeleteFunc(failures, func(f string) bool { return f == "" }), "; ")
+	}
+}
+
+// latest returns what is watched for a, or nil when it has turned again since;
+// the caller holds w.mu.
+func (w *Watch) latest(a Alert) *watched {
+	i := slices.IndexFunc(w.alerts, func(one *watched) bool { return one.Rule.Name == a.Rule.Name && one.turned.Equal(a.Since) })
+	if i < 0 {
+		return nil
+	}
+	return w.alerts[i]
+}
+
+// superseded reports whether people are being told of something newer.
+func (w *Watch) superseded(a Alert) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.latest(a) == nil
 }
 
 const (
@@ -203,7 +229,8 @@ const (
 	firstRetry = 2 * time.Second
 )
 
-// insist tries to notify a target several times, with growing delays.
+// insist tries to notify a target several times, with growing delays, as long
+// as it is news: an old alarm must not arrive after its end.
 func (w *Watch) insist(ctx context.Context, target string, a Alert) error {
 	delay := firstRetry
 	for attempt := 1; ; attempt++ {
@@ -216,6 +243,9 @@ func (w *Watch) insist(ctx context.Context, target string, a Alert) error {
 		case <-ctx.Done():
 			return err
 		case <-time.After(delay):
+		}
+		if w.superseded(a) {
+			return nil
 		}
 		delay *= 2
 	}

@@ -190,6 +190,52 @@ func TestWhoeverCannotBeToldIsTriedAgain(t *testing.T) {
 	})
 }
 
+// unreachable is a notifier that tells all but one target.
+type unreachable struct {
+	messages
+	target string
+}
+
+func (u *unreachable) Notify(ctx context.Context, target string, a Alert) error {
+	if target == u.target {
+		return errors.New("no answer")
+	}
+	return u.messages.Notify(ctx, target, a)
+}
+
+func TestATargetThatDoesNotAnswerKeepsNoOtherWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, told := &meter{}, &unreachable{target: "dead@example.com"}
+		m.set("a", 1)
+		both := rule(t, "busy", "a > 0", 0)
+		both.Notify = []string{"dead@example.com", "ops@example.com"}
+		w := watch(t, both, m, told)
+		w.after(t, time.Second, Firing)
+		if got := told.list(); got != "ops@example.com busy firing" {
+			t.Errorf("told %q within a second", got)
+		}
+		w.after(t, time.Minute, Firing)
+		if got := w.Alerts()[0].NotifyError; got != "no answer" {
+			t.Errorf("the failure is shown as %q", got)
+		}
+	})
+}
+
+func TestAnOldAlarmDoesNotArriveAfterItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, told := &meter{}, &messages{fail: 2}
+		m.set("a", 1)
+		w := watch(t, rule(t, "busy", "a > 0", 0), m, told)
+		w.after(t, 3*time.Second, Firing) // tried twice; the next time is after 6 s
+		m.set("a", 0)
+		w.after(t, 3*time.Second-time.Millisecond, Resolved)
+		w.after(t, time.Minute, Resolved)
+		if got := told.list(); got != "ops@example.com busy resolved" {
+			t.Errorf("told %q", got)
+		}
+	})
+}
+
 func TestRulesAreExportedForPrometheus(t *testing.T) {
 	high := rule(t, "high-lease-creation", "rate(secret.dynamic.create) > 60/min", 90*time.Second)
 	high.Description = "Somebody asks for very many credentials."

@@ -29,6 +29,9 @@ import (
 // ErrInvalid is wrapped by errors that the client can mend.
 var ErrInvalid = errors.New("invalid audit device")
 
+// errClosed refuses devices while the server stops.
+var errClosed = errors.New("audit devices are closed: the server is stopping or being sealed")
+
 // saltBytes is the size of a device's salt.
 const saltBytes = 32
 
@@ -66,8 +69,11 @@ type Broker struct {
 	storage logical.Storage
 	logger  hclog.Logger
 
+	enabling sync.Mutex // held while a device is enabled; taken before mu
+
 	mu      sync.RWMutex
 	devices map[string]*device // guarded by mu; path → device
+	closed  bool               // guarded by mu
 }
 
 // New returns a broker without devices.
@@ -98,15 +104,16 @@ func (b *Broker) Restore(ctx context.Context) error {
 	return nil
 }
 
-// Enable opens a device and keeps it; Salt is made up.
+// Enable opens a device and keeps it; Salt is made up. Requests go on while it
+// is being opened, which may take as long as its server does not answer.
 func (b *Broker) Enable(ctx context.Context, d Device) error {
 	d.Path = strings.Trim(d.Path, "/") + "/"
 	if d.Path == "/" || strings.Contains(strings.TrimSuffix(d.Path, "/"), "/") || strings.Contains(d.Path, "..") {
 		return fmt.Errorf("%w: path %q: use one word of letters, digits, - and _", ErrInvalid, d.Path)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.devices[d.Path] != nil {
+	b.enabling.Lock()
+	defer b.enabling.Unlock()
+	if b.at(d.Path) != nil {
 		return fmt.Errorf("%w: path is already in use: choose another than %q", ErrInvalid, d.Path)
 	}
 	d.Salt = make([]byte, saltBytes)
@@ -115,10 +122,24 @@ func (b *Broker) Enable(ctx context.Context, d Device) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if err := store.PutJSON(ctx, b.storage, strings.TrimSuffix(d.Path, "/"), &d); err != nil {
-		return errors.Join(err, opened.sink.close())
+	if err := b.add(ctx, opened); err != nil {
+		return errors.Join(err, opened.shut())
 	}
-	b.devices[d.Path] = opened
+	return nil
+}
+
+// add keeps a device that has been opened, unless the broker was closed
+// meanwhile.
+func (b *Broker) add(ctx context.Context, d *device) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return errClosed
+	}
+	if err := store.PutJSON(ctx, b.storage, strings.TrimSuffix(d.Path, "/"), &d.Device); err != nil {
+		return err
+	}
+	b.devices[d.Path] = d
 	return nil
 }
 
@@ -138,6 +159,12 @@ func (b *Broker) Disable(ctx context.Context, path string) error {
 	return d.shut()
 }
 
+func (b *Broker) at(path string) *device {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.devices[path]
+}
+
 // Devices returns what is enabled, sorted by path, without the salts.
 func (b *Broker) Devices() []Device {
 	b.mu.RLock()
@@ -153,9 +180,7 @@ func (b *Broker) Devices() []Device {
 
 // Hash returns what a device writes in place of a secret.
 func (b *Broker) Hash(path, secret string) (string, error) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	d := b.devices[strings.Trim(path, "/")+"/"]
+	d := b.at(strings.Trim(path, "/") + "/")
 	if d == nil {
 		return "", fmt.Errorf("%w: no device at %q; see sys/audit", ErrInvalid, path)
 	}
@@ -210,7 +235,7 @@ func (b *Broker) Close() error {
 	for _, d := range b.devices {
 		failed = append(failed, d.shut())
 	}
-	b.devices = map[string]*device{}
+	b.devices, b.closed = map[string]*device{}, true
 	return errors.Join(failed...)
 }
 

@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -160,6 +163,40 @@ func TestAFileIsReopenedAfterItWasMovedAway(t *testing.T) {
 	}
 }
 
+func TestARecordThatWasCutShortSpoilsNoOther(t *testing.T) {
+	end, begin, err := os.Pipe() // it takes so much, and then no more
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end.Close()
+	f, long := &file{file: begin}, []byte(strings.Repeat("x", 1<<20)+"\n")
+	if err := begin.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.write(long); err == nil {
+		t.Fatal("a pipe takes a megabyte")
+	}
+	if err := begin.SetWriteDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan string)
+	go func() {
+		text, _ := io.ReadAll(end)
+		got <- strings.TrimLeft(string(text), "x")
+	}()
+	for _, line := range []string{"two\n", "three\n"} {
+		if err := f.write([]byte(line)); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := f.close(); err != nil {
+		t.Error(err)
+	}
+	if lines := <-got; lines != "\ntwo\nthree\n" {
+		t.Errorf("after what was cut short come %q", lines)
+	}
+}
+
 func TestDevicesSurviveARestartWithTheirSalt(t *testing.T) {
 	b, storage := newBroker()
 	path := filepath.Join(t.TempDir(), "audit.log")
@@ -206,6 +243,123 @@ func TestDevicesThatCannotBe(t *testing.T) {
 		if err := b.Enable(t.Context(), d); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
+	}
+}
+
+// deaf returns an address that takes no more connections and refuses none.
+func deaf(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(bound.(*syscall.SockaddrInet4).Port))
+	for range 10 {
+		conn, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
+		if err != nil {
+			return address
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+	t.Fatal("the system accepts connections without end")
+	return ""
+}
+
+// Every request waited until the new device answered or its time was over.
+func TestRequestsGoOnWhileADeviceIsOpened(t *testing.T) {
+	b, _ := newBroker()
+	enable(t, b, "file", "file", map[string]string{"file_path": "discard"})
+	silent := Device{Path: "silent", Type: "socket", Options: map[string]string{"address": deaf(t), "write_timeout": "2s"}}
+	enabled := make(chan error, 1)
+	begun := time.Now()
+	go func() { enabled <- b.Enable(t.Context(), silent) }()
+	var longest time.Duration
+	for {
+		before := time.Now()
+		if err := b.Write(record()); err != nil {
+			t.Fatal(err)
+		}
+		longest = max(longest, time.Since(before))
+		select {
+		case err := <-enabled:
+			if took := time.Since(begun); err == nil || took < 2*time.Second || longest > time.Second {
+				t.Errorf("opening ended after %s with %v; a record took up to %s", took, err, longest)
+			}
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func TestAPathIsGivenToOneDeviceOnly(t *testing.T) {
+	b, _ := newBroker()
+	results := make(chan error)
+	for range 10 {
+		go func() {
+			results <- b.Enable(t.Context(), Device{Path: "file", Type: "file", Options: map[string]string{"file_path": "discard"}})
+		}()
+	}
+	enabled := 0
+	for range 10 {
+		if err := <-results; err == nil {
+			enabled++
+		}
+	}
+	if enabled != 1 || len(b.Devices()) != 1 {
+		t.Errorf("%d were enabled, there are %v", enabled, b.Devices())
+	}
+}
+
+func TestNoDeviceIsEnabledOnceTheServerStops(t *testing.T) {
+	b, storage := newBroker()
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err := b.Enable(t.Context(), Device{Path: "file", Type: "file", Options: map[string]string{"file_path": "discard"}})
+	if kept, _ := storage.List(t.Context(), ""); !errors.Is(err, errClosed) || b.Active() || len(kept) > 0 {
+		t.Errorf("%v, active %v, kept %q", err, b.Active(), kept)
+	}
+}
+
+// The server stood still until somebody read it.
+func TestAFIFOThatNobodyReadsIsRefusedAtOnce(t *testing.T) {
+	b, _ := newBroker()
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	device := Device{Path: "fifo", Type: "file", Options: map[string]string{"file_path": path}}
+	refused := make(chan error, 1)
+	go func() { refused <- b.Enable(t.Context(), device) }()
+	select {
+	case err := <-refused:
+		if !errors.Is(err, ErrInvalid) {
+			t.Fatal(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it waits for a reader")
+	}
+	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if err := b.Enable(t.Context(), device); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Write(record()); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(reader).ReadString('\n'); err != nil || !strings.HasSuffix(line, "}\n") {
+		t.Errorf("%q, %v", line, err)
 	}
 }
 

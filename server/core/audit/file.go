@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 )
 
 const (
@@ -19,6 +20,7 @@ type file struct {
 	path string
 	mode fs.FileMode // 0: as it is
 	file *os.File    // nil to discard
+	torn bool        // the last line has no end
 }
 
 func fileOptions(o *options) func() (sink, error) {
@@ -50,7 +52,8 @@ func (f *file) open() error {
 	if err := os.MkdirAll(filepath.Dir(f.path), folderMode); err != nil {
 		return fmt.Errorf("making the folder of the audit file: %w", err)
 	}
-	opened, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, fileMode)
+	// Not to block keeps a FIFO that nobody reads from stalling the server.
+	opened, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, fileMode)
 	if err != nil {
 		return fmt.Errorf("opening the audit file: %w", err)
 	}
@@ -63,11 +66,17 @@ func (f *file) open() error {
 	return nil
 }
 
+// write begins a new line if the last one was cut short, as by a full disk: else
+// this record could not be read either.
 func (f *file) write(line []byte) error {
 	if f.file == nil {
 		return nil
 	}
-	_, err := f.file.Write(line)
+	if f.torn {
+		line = append([]byte{'\n'}, line...)
+	}
+	n, err := f.file.Write(line)
+	f.torn = err != nil && (f.torn || n > 0)
 	return err
 }
 

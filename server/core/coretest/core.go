@@ -115,20 +115,19 @@ type Store struct {
 	failing atomic.Pointer[string] // prefix of the keys whose writes fail
 }
 
-// unseal initializes a server on the store, or unseals it.
+// unseal unseals a server on the store, initialized if it is new.
 func (s *Store) unseal(t testing.TB, server *core.Server) {
 	t.Helper()
-	if s.Share != nil {
-		if err := server.Unseal(t.Context(), s.Share); err != nil {
+	if s.Share == nil {
+		made, err := server.Init(t.Context(), seal.Split{Shares: 1, Threshold: 1}, "")
+		if err != nil {
 			t.Fatal(err)
 		}
-		return
+		s.Share = made.Shares[0]
 	}
-	shares, err := server.Init(t.Context(), seal.Split{Shares: 1, Threshold: 1})
-	if err != nil {
+	if err := server.Unseal(t.Context(), s.Share); err != nil {
 		t.Fatal(err)
 	}
-	s.Share = shares[0]
 }
 
 // ErrStore is how a failing store fails.

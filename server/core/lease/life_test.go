@@ -287,6 +287,47 @@ func TestALeaseThatCannotBeRevokedIsSeenAndStillTried(t *testing.T) {
 	})
 }
 
+func TestASlowDatabaseKeepsNoOtherMountWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(store.View(inmem.New(), ""), 0)
+		var under, most atomic.Int64
+		w.target.revoke = func(l *Lease) error {
+			if l.Mount == "slow" {
+				now := under.Add(1)
+				defer under.Add(-1)
+				for before := most.Load(); now > before && !most.CompareAndSwap(before, now); before = most.Load() {
+				}
+				time.Sleep(30 * time.Second)
+			}
+			return nil
+		}
+		w.run(t)
+		for i := range 2 * revocations {
+			l := aLease(fmt.Sprint(i))
+			l.ID, l.Mount = fmt.Sprintf("slow/creds/app/%d", i), "slow"
+			if err := w.Register(t.Context(), l, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Register(t.Context(), aLease("1"), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.RevokePrefix(t.Context(), "slow", false); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		begun := time.Now()
+		if err := w.Revoke(t.Context(), "db/creds/app/1"); err != nil || time.Since(begun) > 0 {
+			t.Errorf("another mount waited %s, %v", time.Since(begun), err)
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if most.Load() != revocations || w.Count() != 0 {
+			t.Errorf("%d at a time, %d leases left; want %d and none", most.Load(), w.Count(), revocations)
+		}
+	})
+}
+
 func TestTidyFindsWhatMemoryHasLost(t *testing.T) {
 	storage := store.View(inmem.New(), "")
 	w := newWorld(storage, 0)

@@ -3,15 +3,20 @@
 //
 // Guard counts by mount and by the name that the auth method knows the client
 // under. It counts names that do not exist like others, so that a lock tells
-// nothing. What it knows is in memory: a restart forgets it.
+// nothing. A login begins by its turn (turn.go), so that guesses sent at once do
+// not outrun the count. Counts are in memory; locks are stored as well
+// (keep.go), so that they outlive the server.
 package lockout
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
 )
 
 // ErrLocked is returned while logins are refused. The client is not told: it
@@ -79,31 +84,40 @@ func (r *record) locked(now time.Time) bool { return now.Before(r.lockedUntil) }
 
 func (r *record) over(now time.Time) bool { return !r.locked(now) && !now.Before(r.forgottenAt) }
 
+// stale reports whether counting begins anew.
+func (r *record) stale(now time.Time) bool {
+	return r.over(now) || !r.lockedUntil.IsZero() && !r.locked(now)
+}
+
 // Guard counts failed logins. Its methods are safe for concurrent use.
 type Guard struct {
+	storage logical.Storage
+
 	mu      sync.Mutex
 	records map[Name]*record // guarded by mu
+	queues  map[Name]*queue  // guarded by mu; of names that log in just now
+
+	keeping sync.Mutex    // taken before mu
+	kept    map[Name]bool // guarded by keeping; names whose lock is stored
 }
 
 // New returns a guard that has seen nothing.
-func New() *Guard { return &Guard{records: map[Name]*record{}} }
-
-// Allow returns ErrLocked while the logins of a name are to be refused.
-func (g *Guard) Allow(n Name) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if r, ok := g.records[n]; ok && r.locked(time.Now()) {
-		return ErrLocked
-	}
-	return nil
+func New(storage logical.Storage) *Guard {
+	return &Guard{storage: storage, records: map[Name]*record{}, queues: map[Name]*queue{}, kept: map[Name]bool{}}
 }
 
 // Failed counts a failed login, and reports whether it has locked the name.
-// Settings must be complete.
-func (g *Guard) Failed(n Name, s Settings) (locked bool) {
-	if s.Disabled {
-		return false
+// Settings must be complete. After an error the lock holds, but not beyond the
+// life of this server.
+func (g *Guard) Failed(ctx context.Context, n Name, s Settings) (locked bool, err error) {
+	if s.Disabled || !g.count(n, s) {
+		return false, nil
 	}
+	return true, g.keep(ctx, n)
+}
+
+// count counts a failed login in memory.
+func (g *Guard) count(n Name, s Settings) (locked bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
@@ -113,7 +127,7 @@ func (g *Guard) Failed(n Name, s Settings) (locked bool) {
 		return false
 	case !ok && !g.makeRoom(now):
 		return false
-	case !ok || r.over(now) || !r.lockedUntil.IsZero():
+	case !ok || r.stale(now):
 		r = &record{}
 		g.records[n] = r
 	}
@@ -126,13 +140,18 @@ func (g *Guard) Failed(n Name, s Settings) (locked bool) {
 }
 
 // Succeeded forgets the failures of a name.
-func (g *Guard) Succeeded(n Name) { g.Unlock(n) }
+func (g *Guard) Succeeded(ctx context.Context, n Name) error { return g.Unlock(ctx, n) }
 
 // Unlock lets a name log in again at once.
-func (g *Guard) Unlock(n Name) {
+func (g *Guard) Unlock(ctx context.Context, n Name) error {
 	g.mu.Lock()
-	defer g.mu.Unlock()
+	r, ok := g.records[n]
 	delete(g.records, n)
+	g.mu.Unlock()
+	if !ok || r.lockedUntil.IsZero() {
+		return nil
+	}
+	return g.keep(ctx, n)
 }
 
 // Locked returns the names that are locked out, sorted.

@@ -1,60 +1,82 @@
 package lockout
 
 import (
+	"context"
 	"errors"
 	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
 )
 
 var alice = Name{Mount: "userpass_1", Alias: "alice"}
 
-func fail(g *Guard, n Name, times int) (locked bool) {
+func fail(t *testing.T, g *Guard, n Name, times int) (locked bool) {
+	t.Helper()
 	for range times {
-		locked = g.Failed(n, Default())
+		var err error
+		if locked, err = g.Failed(t.Context(), n, Default()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return locked
 }
 
+// allow begins a login that comes to nothing.
+func allow(t *testing.T, g *Guard, n Name) error {
+	t.Helper()
+	end, err := g.Begin(t.Context(), n, Default())
+	if err == nil {
+		end()
+	}
+	return err
+}
+
 func TestTheFifthFailureLocksForAQuarterOfAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New()
-		if fail(g, alice, 4) || g.Allow(alice) != nil {
+		g := New(&logical.InmemStorage{})
+		if fail(t, g, alice, 4) || allow(t, g, alice) != nil {
 			t.Fatal("four failures locked")
 		}
-		if !fail(g, alice, 1) || !errors.Is(g.Allow(alice), ErrLocked) {
+		if !fail(t, g, alice, 1) || !errors.Is(allow(t, g, alice), ErrLocked) {
 			t.Fatal("five failures did not lock")
 		}
-		if err := g.Allow(Name{Mount: "userpass_2", Alias: "alice"}); err != nil {
+		if err := allow(t, g, Name{Mount: "userpass_2", Alias: "alice"}); err != nil {
 			t.Fatalf("the same name on another mount: %v", err)
 		}
 		time.Sleep(15*time.Minute - time.Nanosecond)
-		if g.Allow(alice) == nil || len(g.Locked()) != 1 {
+		if allow(t, g, alice) == nil || len(g.Locked()) != 1 {
 			t.Fatal("the lock ended early")
 		}
 		time.Sleep(time.Nanosecond)
-		if g.Allow(alice) != nil || len(g.Locked()) != 0 {
+		if allow(t, g, alice) != nil || len(g.Locked()) != 0 {
 			t.Fatal("the lock did not end")
 		}
-		if fail(g, alice, 4) || !fail(g, alice, 1) {
+		if fail(t, g, alice, 4) || !fail(t, g, alice, 1) {
 			t.Fatal("after a lock, counting does not start anew")
 		}
 	})
 }
 
 func TestFailuresAreForgotten(t *testing.T) {
-	for name, forget := range map[string]func(*Guard){
-		"by a login that succeeds":      func(g *Guard) { g.Succeeded(alice) },
-		"with the time":                 func(*Guard) { time.Sleep(15 * time.Minute) },
-		"when an operator unlocks them": func(g *Guard) { g.Unlock(alice) },
+	for name, forget := range map[string]func(context.Context, *Guard) error{
+		"by a login that succeeds": func(ctx context.Context, g *Guard) error { return g.Succeeded(ctx, alice) },
+		"with the time": func(context.Context, *Guard) error {
+			time.Sleep(15 * time.Minute)
+			return nil
+		},
+		"when an operator unlocks them": func(ctx context.Context, g *Guard) error { return g.Unlock(ctx, alice) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g := New()
-				fail(g, alice, 4)
-				forget(g)
-				if fail(g, alice, 4) {
+				g := New(&logical.InmemStorage{})
+				fail(t, g, alice, 4)
+				if err := forget(t.Context(), g); err != nil {
+					t.Fatal(err)
+				}
+				if fail(t, g, alice, 4) {
 					t.Fatal("old failures count")
 				}
 			})
@@ -63,10 +85,12 @@ func TestFailuresAreForgotten(t *testing.T) {
 }
 
 func TestAnOperatorUnlocks(t *testing.T) {
-	g := New()
-	fail(g, alice, 5)
-	g.Unlock(alice)
-	if err := g.Allow(alice); err != nil {
+	g := New(&logical.InmemStorage{})
+	fail(t, g, alice, 5)
+	if err := g.Unlock(t.Context(), alice); err != nil {
+		t.Fatal(err)
+	}
+	if err := allow(t, g, alice); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -76,22 +100,24 @@ func TestSettingsOfAMountCompleteThemselves(t *testing.T) {
 	if want := (Settings{Threshold: 2, Duration: time.Hour, CounterReset: 15 * time.Minute, Disabled: true}); got != want {
 		t.Fatalf("got %+v; want %+v", got, want)
 	}
-	g := New()
+	g := New(&logical.InmemStorage{})
 	for range 20 {
-		g.Failed(alice, got)
+		if _, err := g.Failed(t.Context(), alice, got); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if g.Allow(alice) != nil {
+	if allow(t, g, alice) != nil {
 		t.Fatal("locked although it is disabled")
 	}
 }
 
 func TestRandomNamesNeitherFillTheMemoryNorFreeTheLocked(t *testing.T) {
-	g := New()
-	fail(g, alice, 5)
+	g := New(&logical.InmemStorage{})
+	fail(t, g, alice, 5)
 	for i := range maxNames + 1000 {
-		g.Failed(Name{Mount: "userpass_1", Alias: strconv.Itoa(i)}, Default())
+		fail(t, g, Name{Mount: "userpass_1", Alias: strconv.Itoa(i)}, 1)
 	}
-	if len(g.records) > maxNames || g.Allow(alice) == nil {
-		t.Fatalf("%d names remembered, alice: %v", len(g.records), g.Allow(alice))
+	if len(g.records) > maxNames || allow(t, g, alice) == nil {
+		t.Fatalf("%d names remembered, alice: %v", len(g.records), allow(t, g, alice))
 	}
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ func TestParametersAreLimited(t *testing.T) {
 	acl := compile([]*Policy{mustParse(t, `
 path "allowed" {
   capabilities = ["create", "update", "read"]
-  allowed_parameters = { "Color" = ["red", "blue*", "*ish"], "size" = [], "count" = [1, 2], "on" = [true] }
+  allowed_parameters = { "Color" = ["red", "blue*", "*ish"], "size" = [], "count" = [1, 2, 99999999999999999999], "on" = [true] }
 }
 path "others" {
   capabilities = ["update"]
@@ -36,6 +37,7 @@ path "united" { capabilities = ["update"] allowed_parameters = { "a" = ["1"], "b
 		{"a parameter in other case", "allowed", `{"COLOR":"green"}`, Update, false},
 		{"any value where none is listed", "allowed", `{"size":{"x":1}}`, Update, true},
 		{"a number", "allowed", `{"count":2}`, Update, true},
+		{"a number that no machine can hold", "allowed", `{"count":99999999999999999999}`, Update, true},
 		{"another number", "allowed", `{"count":3}`, Update, false},
 		{"true", "allowed", `{"on":true}`, Update, true},
 		{"a list whose values are listed", "allowed", `{"color":["red","blue"]}`, Update, true},
@@ -62,7 +64,9 @@ path "united" { capabilities = ["update"] allowed_parameters = { "a" = ["1"], "b
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			var data map[string]any
-			if err := json.Unmarshal([]byte(c.data), &data); err != nil {
+			decoder := json.NewDecoder(strings.NewReader(c.data))
+			decoder.UseNumber() // as the API does
+			if err := decoder.Decode(&data); err != nil {
 				t.Fatal(err)
 			}
 			if got := acl.Allows(Ask{Path: c.path, Want: c.want, Data: data}); got != c.allowed {
@@ -88,6 +92,22 @@ path "a" { capabilities = ["read"] min_wrapping_ttl = "30s" max_wrapping_ttl = "
 	for _, c := range cases {
 		if got := acl.Allows(Ask{Path: c.path, Want: Read, WrapTTL: c.ttl}); got != c.allowed {
 			t.Errorf("%s wrapped for %v: allowed %v; want %v", c.path, c.ttl, got, c.allowed)
+		}
+	}
+}
+
+func TestNoNameMakesOneIdentityAnother(t *testing.T) {
+	s := NewStore(store.View(inmem.New(), ""))
+	if err := s.Put(t.Context(), "team", `path "team/{{identity.entity.aliases.jwt_1.metadata.team}}" { capabilities = ["read"] }`); err != nil {
+		t.Fatal(err)
+	}
+	ann := Identity{Accessor: "jwt_1", Name: "ann", Metadata: map[string]string{"team": "blue"}}
+	if !s.ACL([]string{"team"}, ann).Capabilities("team/blue").Has(Read) {
+		t.Fatal("ann does not reach the team's own")
+	}
+	for _, name := range []string{"ann\x00team\x00blue", `ann" "team" "blue`, "ann\n\nteam\nblue"} {
+		if s.ACL([]string{"team"}, Identity{Accessor: "jwt_1", Name: name}).Capabilities("team/blue").Has(Read) {
+			t.Errorf("%q is taken for ann of the team", name)
 		}
 	}
 }

@@ -184,7 +184,7 @@ func parseParameters(target *map[string][]string, keys []*ast.ObjectKey, value a
 		if !ok {
 			return fmt.Errorf("the values of parameter %q must be strings, numbers or true and false", keyName(keys[0]))
 		}
-		values[i] = fmt.Sprint(literal.Token.Value())
+		values[i] = literalText(literal.Token)
 	}
 	(*target)[strings.ToLower(keyName(keys[0]))] = values
 	return nil
@@ -211,7 +211,7 @@ func parseTTL(field string, node ast.Node) (time.Duration, error) {
 	if !ok || literal.Token.Type != token.STRING && literal.Token.Type != token.NUMBER {
 		return 0, fmt.Errorf("%s must be a duration like \"60s\"", field)
 	}
-	ttl, err := parseutil.ParseDurationSecond(literal.Token.Value())
+	ttl, err := parseutil.ParseDurationSecond(literalText(literal.Token))
 	if err != nil || ttl < 0 {
 		return 0, fmt.Errorf("%s must be a duration like \"60s\"", field)
 	}

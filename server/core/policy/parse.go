@@ -56,10 +56,35 @@ func (e *ParseError) Error() string {
 // Unwrap returns the mistake itself.
 func (e *ParseError) Unwrap() error { return e.Err }
 
+// maxNesting bounds brackets: the parser recurses on them, and a stack that
+// overflows ends the whole server. A policy needs three or four; those in texts
+// and comments count as well.
+const maxNesting = 1000
+
+// nestedTooDeep tells before a text is parsed whether it must not be.
+func nestedTooDeep(text string) bool {
+	depth := 0
+	for i := range len(text) {
+		switch text[i] {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth = max(0, depth-1) // else closing ones in advance would buy depth
+		}
+		if depth > maxNesting {
+			return true
+		}
+	}
+	return false
+}
+
 // Parse reads a policy written in HCL or JSON. Errors are of type *ParseError.
 func Parse(name, text string) (*Policy, error) {
 	fail := func(pos token.Pos, err error) (*Policy, error) {
 		return nil, &ParseError{Policy: name, Line: pos.Line, Err: err}
+	}
+	if nestedTooDeep(text) {
+		return fail(token.Pos{}, fmt.Errorf("it is nested more than %d deep; a policy is a list of path blocks", maxNesting))
 	}
 	file, err := hcl.Parse(text)
 	if err != nil {
@@ -193,6 +218,17 @@ func parseList(node ast.Node) (Capabilities, error) {
 func keyName(key *ast.ObjectKey) string {
 	name, _ := key.Token.Value().(string)
 	return name
+}
+
+// literalText returns a text, or a number as it is written: the library panics
+// when it is asked for one that is too large.
+func literalText(t token.Token) string {
+	switch t.Type {
+	case token.STRING, token.HEREDOC:
+		text, _ := t.Value().(string)
+		return text
+	}
+	return t.Text
 }
 
 func stringValue(node ast.Node) (string, bool) {

@@ -78,6 +78,7 @@ func TestMistakesNameTheLine(t *testing.T) {
 		{"values that are lists", `path "a" { denied_parameters = { "x" = [["y"]] } }`, `the values of parameter "x" must be`},
 		{"a required parameter without a name", `path "a" { required_parameters = [7] }`, "must be a list of names"},
 		{"a wrapping TTL that is none", `path "a" { min_wrapping_ttl = "soon" }`, "min_wrapping_ttl must be a duration"},
+		{"a wrapping TTL beyond all numbers", `path "a" { min_wrapping_ttl = 99999999999999999999 }`, "min_wrapping_ttl must be a duration"},
 		{"a minimum above the maximum", `path "a" { min_wrapping_ttl = "2m" max_wrapping_ttl = 60 }`, "min_wrapping_ttl 2m0s is longer"},
 		{"an open template", `path "a/{{identity.entity.id" { capabilities = ["read"] }`, "must end with }}"},
 		{"an unknown template", `path "a/{{time.now}}" { capabilities = ["read"] }`, "unknown template {{time.now}}"},
@@ -87,6 +88,9 @@ func TestMistakesNameTheLine(t *testing.T) {
 		{"a number as a capability", `path "a" { capabilities = [1] }`, "must be a list of strings"},
 		{"a path without a name", `path { capabilities = ["read"] }`, `expected path "…"`},
 		{"an unclosed block", "path \"a\" {\n  capabilities = [\"read\"]\n", "line "},
+		{"blocks in blocks without end", strings.Repeat("a{", 1<<20), "nested more than 1000 deep"},
+		{"the same in JSON", strings.Repeat(`{"a":`, 1<<20), "nested more than 1000 deep"},
+		{"lists in lists without end", `path "a" { capabilities = ` + strings.Repeat("[", 1<<20), "nested more than 1000 deep"},
 		{"an unknown shorthand", `path "a" { policy = "all" }`, `unknown policy "all"`},
 	}
 	for _, c := range cases {
@@ -186,6 +190,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(`path "a/{{identity.entity.aliases.m.name}}" { allowed_parameters = { "a" = ["*b", 1] } required_parameters = ["a"] }`)
 	f.Add(`{"path":{"a":{"denied_parameters":{"a":[],"*":[true]},"min_wrapping_ttl":"1s","max_wrapping_ttl":60}}}`)
 	f.Add(`path "\x" {}`)
+	f.Add(`path "a" { allowed_parameters = { "a" = [99999999999999999999, 1e999, 0x7f, true] } min_wrapping_ttl = 1e999 }`)
 	f.Add(`path = [{"a" = 1}]`)
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := Parse("fuzz", text)

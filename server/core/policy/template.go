@@ -15,13 +15,13 @@ type Identity struct {
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
-// key tells identities apart.
+// key tells identities apart, whatever they put into their names.
 func (who Identity) key() string {
 	parts := []string{who.Accessor, who.Name}
 	for _, name := range slices.Sorted(maps.Keys(who.Metadata)) {
 		parts = append(parts, name, who.Metadata[name])
 	}
-	return strings.Join(parts, "\x00")
+	return fmt.Sprintf("%q", parts)
 }
 
 // value resolves one template. What the server does not know, entities and

@@ -2,8 +2,9 @@
 //
 // A Rule allows so many requests in an interval, for everything, for a mount,
 // for a path or for all paths that begin so; of the rules that fit a request
-// the closest counts. Each client address has an allowance of its own (Keeper,
-// below). Rules are kept, allowances are not.
+// the closest counts. Each client address, or /64 network of IPv6, has an
+// allowance of its own (ledger.go). Rules are kept, allowances are not. Settings (settings.go) exempt
+// paths from all rules.
 package quota
 
 import (
@@ -99,29 +100,22 @@ func (e *Exceeded) seconds() int { return max(1, int(math.Ceil(e.Reset.Seconds()
 // Keeper keeps the rules and the allowances. Its methods are safe for
 // concurrent use.
 type Keeper struct {
-	storage logical.Storage
-	rules   atomic.Pointer[map[string]*ledger] // name → rule; replaced, never changed
+	storage  logical.Storage
+	rules    atomic.Pointer[map[string]*ledger] // name → rule; replaced, never changed
+	settings atomic.Pointer[Settings]           // replaced, never changed
 
 	changing sync.Mutex // held by those who change rules
-}
-
-// ledger is a rule and what has been used of it.
-type ledger struct {
-	Rule
-	mu    sync.Mutex
-	since time.Time            // guarded by mu; the beginning of the interval
-	used  map[string]int       // guarded by mu; address → requests since then
-	block map[string]time.Time // guarded by mu; address → when it may ask again
 }
 
 // New returns a keeper without rules.
 func New(storage logical.Storage) *Keeper {
 	k := &Keeper{storage: storage}
 	k.rules.Store(&map[string]*ledger{})
+	k.settings.Store(&Settings{})
 	return k
 }
 
-// Restore reads the rules.
+// Restore reads the rules and the settings.
 func (k *Keeper) Restore(ctx context.Context) error {
 	names, err := k.storage.List(ctx, "")
 	if err != nil {
@@ -129,6 +123,9 @@ func (k *Keeper) Restore(ctx context.Context) error {
 	}
 	rules := map[string]*ledger{}
 	for _, name := range names {
+		if strings.HasSuffix(name, "/") {
+			continue // a folder: that of the settings
+		}
 		r, err := store.GetJSON[Rule](ctx, k.storage, name)
 		if err != nil {
 			return fmt.Errorf("reading quota %q: %w", name, err)
@@ -138,11 +135,7 @@ func (k *Keeper) Restore(ctx context.Context) error {
 		}
 	}
 	k.rules.Store(&rules)
-	return nil
-}
-
-func newLedger(r Rule) *ledger {
-	return &ledger{Rule: r, used: map[string]int{}, block: map[string]time.Time{}}
+	return k.restoreSettings(ctx)
 }
 
 // Put adds a rule, or changes the one of that name; allowances begin anew.
@@ -193,6 +186,9 @@ func (k *Keeper) Names() []string { return slices.Sorted(maps.Keys(*k.rules.Load
 
 // Allow takes a request of an address into account, or returns an *Exceeded.
 func (k *Keeper) Allow(path, address string) error {
+	if k.settings.Load().exempts(path) {
+		return nil
+	}
 	var closest *ledger
 	best := 0
 	for _, l := range *k.rules.Load() {
@@ -203,31 +199,5 @@ func (k *Keeper) Allow(path, address string) error {
 	if closest == nil {
 		return nil
 	}
-	return closest.take(address, time.Now())
-}
-
-func (l *ledger) take(address string, now time.Time) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if now.Sub(l.since) >= l.Interval {
-		l.since = now
-		clear(l.used)
-		maps.DeleteFunc(l.block, func(_ string, until time.Time) bool { return !now.Before(until) })
-	}
-	if until, blocked := l.block[address]; blocked && now.Before(until) {
-		return l.exceeded(until.Sub(now))
-	}
-	if l.used[address] < int(l.Rate) {
-		l.used[address]++
-		return nil
-	}
-	if l.Block > 0 {
-		l.block[address] = now.Add(l.Block)
-		return l.exceeded(l.Block)
-	}
-	return l.exceeded(l.Interval - now.Sub(l.since))
-}
-
-func (l *ledger) exceeded(reset time.Duration) error {
-	return &Exceeded{Rule: l.Name, Limit: int(l.Rate), Reset: reset}
+	return closest.take(clientOf(address), time.Now())
 }

@@ -87,4 +87,7 @@ type Attempt struct {
 	Progress int   // shares given so far
 	Required int   // shares needed
 	Split    Split // of the shares to come, for a rekey
+
+	Verify       bool   // the rekey takes effect only when its new shares are handed in
+	Verification string // nonce to be sent with them, once they are made
 }

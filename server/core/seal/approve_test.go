@@ -35,7 +35,7 @@ func (k *keyService) Unwrap(_ context.Context, wrapped []byte) ([]byte, error) {
 // rekeyed gives new shares to s, approved by shares.
 func rekeyed(t *testing.T, s *Seal, split Split, shares [][]byte) [][]byte {
 	t.Helper()
-	attempt, err := s.StartRekey(split)
+	attempt, err := s.StartRekey(split, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,13 +93,13 @@ func TestDecisionsNeedTheirNonceAndRightShares(t *testing.T) {
 	}
 	_, _, err := sealed.Rekey(ctx, "", shares[0])
 	refused("a share before the start", err, "no rekey is under way")
-	attempt, err := sealed.StartRekey(Split{Shares: 1, Threshold: 1})
+	attempt, err := sealed.StartRekey(Split{Shares: 1, Threshold: 1}, false)
 	if err != nil || !attempt.Started || attempt.Required != 2 || attempt.Nonce == "" {
 		t.Fatalf("started %+v, %v", attempt, err)
 	}
-	_, err = sealed.StartRekey(Split{Shares: 1, Threshold: 1})
+	_, err = sealed.StartRekey(Split{Shares: 1, Threshold: 1}, false)
 	refused("a second start", err, "cancel it first")
-	_, err = sealed.StartRekey(Split{})
+	_, err = sealed.StartRekey(Split{}, false)
 	refused("no shares", err, "use 1 to 255")
 	_, _, err = sealed.Rekey(ctx, "other", shares[0])
 	refused("another nonce", err, "the nonce is not that of the rekey under way")
@@ -189,7 +189,7 @@ func TestAWrapperUnsealsAndRecoveryKeysApprove(t *testing.T) {
 	}
 
 	made := rekeyed(t, sealed, single, recovery)
-	attempt, err := sealed.StartRekey(single)
+	attempt, err := sealed.StartRekey(single, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,22 +3,31 @@ package seal
 import (
 	"context"
 	"fmt"
+
+	"github.com/novatech/securevault/server/core/seal/shamir"
 )
 
-// rekey is a change of the shares that their holders are asked to approve.
+// rekey is a change of the shares that their holders are asked to approve. One
+// that is to be verified takes effect when the new shares have been handed in
+// as well (verify.go).
 type rekey struct {
 	approval
-	split Split
+	split     Split
+	verify    bool
+	made      []byte   // what the new shares are of, until they are verified; nil before they are made
+	verifying approval // by the new shares
 }
 
 func (r *rekey) cancel() {
 	r.approval.cancel()
-	r.split = Split{}
+	r.verifying.cancel()
+	clear(r.made)
+	*r = rekey{}
 }
 
 func (s *Seal) rekeyAttempt() Attempt {
 	attempt := s.attempt(&s.rekeying.approval)
-	attempt.Split = s.rekeying.split
+	attempt.Split, attempt.Verify, attempt.Verification = s.rekeying.split, s.rekeying.verify, s.rekeying.verifying.nonce
 	return attempt
 }
 
@@ -32,8 +41,9 @@ func (s *Seal) attempt(a *approval) Attempt {
 }
 
 // StartRekey asks the holders of shares to approve new ones: unseal keys, or
-// recovery keys if that is what the seal has.
-func (s *Seal) StartRekey(split Split) (Attempt, error) {
+// recovery keys if that is what the seal has. With verify the old shares are
+// good until VerifyRekey has seen enough of the new ones.
+func (s *Seal) StartRekey(split Split, verify bool) (Attempt, error) {
 	if err := split.check(); err != nil {
 		return Attempt{}, err
 	}
@@ -48,7 +58,7 @@ func (s *Seal) StartRekey(split Split) (Attempt, error) {
 	if err := s.rekeying.begin(); err != nil {
 		return Attempt{}, err
 	}
-	s.rekeying.split = split
+	s.rekeying.split, s.rekeying.verify = split, verify
 	return s.rekeyAttempt(), nil
 }
 
@@ -73,24 +83,59 @@ func (s *Seal) CancelRekey() error {
 	return nil
 }
 
-// Rekey takes one share of the present key. With the last one needed the root
-// key changes, the new shares are returned, and the old ones are worth nothing.
+// Rekey takes one share of the present key. With the last one needed the new
+// shares are returned. Unless they are to be verified, the root key has changed
+// then, and the old shares are worth nothing.
 func (s *Seal) Rekey(ctx context.Context, nonce string, share []byte) ([][]byte, Attempt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.rekeying.made != nil {
+		return nil, s.rekeyAttempt(), fmt.Errorf("%w: the new shares are made: hand them in to verify them, or cancel the rekey", ErrInvalid)
+	}
 	approved, err := s.approve(&s.rekeying.approval, "rekey", nonce, share)
 	if err != nil || !approved {
 		return nil, s.rekeyAttempt(), err
 	}
-	done := s.rekeyAttempt()
-	old := s.root
-	shares, err := s.renew(ctx, s.barrier.keys.Load(), s.rekeying.split)
+	shares, err := s.makeShares()
 	if err != nil {
 		return nil, s.rekeyAttempt(), fmt.Errorf("rekeying: %w", err)
 	}
+	done := s.rekeyAttempt()
+	if s.rekeying.verify {
+		return shares, done, nil
+	}
+	if err := s.finishRekey(ctx); err != nil {
+		clear(s.rekeying.made)
+		s.rekeying.made = nil
+		return nil, s.rekeyAttempt(), err
+	}
+	return shares, done, nil
+}
+
+// makeShares makes the new key of a rekey. The caller holds s.mu.
+func (s *Seal) makeShares() ([][]byte, error) {
+	made := newKey()
+	shares, err := shamir.Split(made, s.rekeying.split.Shares, s.rekeying.split.Threshold)
+	if err == nil && s.rekeying.verify {
+		err = s.rekeying.verifying.begin()
+	}
+	if err != nil {
+		clear(made)
+		return nil, err
+	}
+	s.rekeying.made = made
+	return shares, nil
+}
+
+// finishRekey puts the new key into effect. The caller holds s.mu.
+func (s *Seal) finishRekey(ctx context.Context) error {
+	old := s.root
+	if err := s.adopt(ctx, s.barrier.keys.Load(), s.rekeying.split, s.rekeying.made); err != nil {
+		return fmt.Errorf("rekeying: %w", err)
+	}
 	clear(old)
 	s.rekeying.cancel()
-	return shares, done, nil
+	return nil
 }
 
 // approve takes one share for the decision a. The caller holds s.mu.

@@ -9,9 +9,10 @@
 //
 // A Seal opens its Barrier, a store.Store, when enough shares have been given
 // (unseal.go) or when its Wrapper unwraps the root key. The holders of shares
-// also approve new shares (rekey.go) and a new root token (generate.go). Where
-// a Wrapper opens the seal, the shares that Init hands out are recovery keys:
-// they approve, but do not open.
+// also approve new shares (rekey.go, verify.go) and a new root token
+// (generate.go). Servers with the same keys know each other by vouchers
+// (vouch.go). Where a Wrapper opens the seal, the shares that Init hands out are
+// recovery keys: they approve, but do not open.
 //
 // The root key and the keyring are one record in the store, so every change of
 // keys is one atomic write. An entry cannot be altered, moved to another key
@@ -104,6 +105,7 @@ type Status struct {
 type Seal struct {
 	settings Settings
 	barrier  *Barrier
+	vouchers vouchers
 
 	mu        sync.Mutex
 	record    *record  // guarded by mu; nil: not read, or not initialized
@@ -198,26 +200,36 @@ func (s *Seal) Init(ctx context.Context, split Split) ([][]byte, error) {
 // write, and returns the shares of the latter; with a Wrapper the shares are
 // those of a new recovery key. The caller holds s.mu.
 func (s *Seal) renew(ctx context.Context, ring *keyring, split Split) ([][]byte, error) {
-	root, shared := newKey(), newKey()
+	shared := newKey()
 	defer clear(shared)
 	shares, err := shamir.Split(shared, split.Shares, split.Threshold)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.adopt(ctx, ring, split, shared); err != nil {
+		return nil, err
+	}
+	return shares, nil
+}
+
+// adopt does it for a key that has been split. The caller holds s.mu.
+func (s *Seal) adopt(ctx context.Context, ring *keyring, split Split, shared []byte) error {
+	root := newKey()
 	r := &record{Format: recordFormat, Type: s.settings.Type, Split: split}
 	if s.settings.Wrapper == nil {
 		r.Root = encryptKey(shared, root)
 	} else {
 		ring = ring.withRecovery(shared)
+		var err error
 		if r.Root, err = s.settings.Wrapper.Wrap(ctx, root); err != nil {
-			return nil, fmt.Errorf("wrapping the root key with the seal %q: %w", r.Type, err)
+			return fmt.Errorf("wrapping the root key with the seal %q: %w", r.Type, err)
 		}
 	}
 	if err := s.save(ctx, r, ring, root); err != nil {
 		clear(root)
-		return nil, err
+		return err
 	}
-	return shares, nil
+	return nil
 }
 
 // save writes record and keyring and only then puts them into effect. The

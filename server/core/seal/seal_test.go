@@ -328,7 +328,7 @@ func TestAKeyThatCannotBeSavedIsNotUsed(t *testing.T) {
 	if err := sealed.Rotate(t.Context()); err == nil {
 		t.Fatal("rotated, but not on record")
 	}
-	attempt, err := sealed.StartRekey(single)
+	attempt, err := sealed.StartRekey(single, false)
 	if err != nil {
 		t.Fatal(err)
 	}

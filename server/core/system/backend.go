@@ -64,7 +64,7 @@ func Factory(m Managers) logical.Factory {
 				"leases", "leases/", "leases/lookup/*", "leases/tidy",
 				"leases/revoke-prefix/*", "revoke-prefix/*",
 				"leases/revoke-force/*", "revoke-force/*",
-				"seal", "rotate", "step-down", "storage/*", "remount",
+				"seal", "rotate", "step-down", "storage/*", "remount", "config/cors",
 			}},
 			Paths: slices.Concat(
 				b.mountPaths(secrets), b.mountPaths(methods), b.visiblePaths(), b.remountPaths(), namespacePaths(),

@@ -54,9 +54,9 @@ func (b *backend) lockedUsers(_ context.Context, _ *logical.Request, d *framewor
 	return &logical.Response{Data: map[string]any{"by_namespace": []map[string]any{namespace}, "total": total}}, nil
 }
 
-func (b *backend) unlockUser(_ context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	b.Lockout.Unlock(lockout.Name{Mount: d.Get("mount_accessor").(string), Alias: d.Get("alias_identifier").(string)})
-	return nil, nil
+func (b *backend) unlockUser(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	name := lockout.Name{Mount: d.Get("mount_accessor").(string), Alias: d.Get("alias_identifier").(string)}
+	return nil, b.Lockout.Unlock(ctx, name)
 }
 
 // configureLockout applies a user_lockout_config, in which what is absent

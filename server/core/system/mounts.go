@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"strings"
 	"time"
 
@@ -29,8 +30,20 @@ var (
 // holds reports whether e is listed under this kind.
 func (k kind) holds(e *mount.Entry) bool { return e.IsAuth() == (k.prefix != "") }
 
+// path returns the whole path of the mount that a request names.
 func (k kind) path(d *framework.FieldData) string {
 	return k.prefix + strings.Trim(d.Get("path").(string), "/") + "/"
+}
+
+// own is path for what only the kind's own route may do: sys/auth needs sudo,
+// and must not be got round by sys/mounts/auth. Clients tune auth methods there,
+// as they may.
+func (k kind) own(d *framework.FieldData) (string, error) {
+	path := k.path(d)
+	if name, ok := strings.CutPrefix(path, mount.AuthPrefix); ok && k.prefix == "" {
+		return "", logical.CodedError(http.StatusBadRequest, fmt.Sprintf("%q is for auth methods: use sys/auth/%s", path, strings.Trim(name, "/")))
+	}
+	return path, nil
 }
 
 func (b *backend) mountPaths(k kind) []*framework.Path {
@@ -82,7 +95,11 @@ func (b *backend) listMounts(k kind) framework.OperationFunc {
 
 func (b *backend) readMount(k kind) framework.OperationFunc {
 	return func(_ context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		m, err := b.Mounts.Get(k.path(d))
+		path, err := k.own(d)
+		if err != nil {
+			return nil, err
+		}
+		m, err := b.Mounts.Get(path)
 		if err != nil {
 			return nil, err
 		}
@@ -92,8 +109,12 @@ func (b *backend) readMount(k kind) framework.OperationFunc {
 
 func (b *backend) enable(k kind) framework.OperationFunc {
 	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		path, err := k.own(d)
+		if err != nil {
+			return nil, err
+		}
 		e := mount.Entry{
-			Path:        k.path(d),
+			Path:        path,
 			Type:        d.Get("type").(string),
 			Description: d.Get("description").(string),
 			Options:     d.Get("options").(map[string]string),
@@ -112,7 +133,11 @@ func (b *backend) enable(k kind) framework.OperationFunc {
 
 func (b *backend) disable(k kind) framework.OperationFunc {
 	return func(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		return nil, b.Mounts.Disable(ctx, k.path(d))
+		path, err := k.own(d)
+		if err != nil {
+			return nil, err
+		}
+		return nil, b.Mounts.Disable(ctx, path)
 	}
 }
 

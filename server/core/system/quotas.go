@@ -15,6 +15,15 @@ import (
 
 func (b *backend) quotaPaths() []*framework.Path {
 	return []*framework.Path{
+		endpoint.New("quotas/config", "Reads or writes what holds for all rate limits.", endpoint.Fields{
+			"rate_limit_exempt_paths":            {Type: framework.TypeCommaStringSlice, Description: "Paths that no rate limit holds for; * at the end stands for anything."},
+			"absolute_rate_limit_exempt_paths":   {Type: framework.TypeCommaStringSlice, Description: "The same: there are no namespaces."},
+			"enable_rate_limit_audit_logging":    endpoint.Flag("Tell the audit devices of what is refused."),
+			"enable_rate_limit_response_headers": endpoint.Flag("Not supported: what is refused has the headers in any case."),
+		}, endpoint.Operations{
+			logical.ReadOperation:   b.readQuotaSettings,
+			logical.UpdateOperation: b.writeQuotaSettings,
+		}),
 		endpoint.New("quotas/rate-limit/?", "Lists the rate limits.", nil, endpoint.Operations{logical.ListOperation: b.listQuotas}),
 		endpoint.New("quotas/rate-limit/"+namePattern, "Reads, writes or deletes a rate limit.", endpoint.Fields{
 			"name":           endpoint.Text("Name of the rate limit."),
@@ -60,10 +69,40 @@ func (b *backend) writeQuota(ctx context.Context, _ *logical.Request, d *framewo
 		Interval: time.Duration(d.Get("interval").(int)) * time.Second,
 		Block:    time.Duration(d.Get("block_interval").(int)) * time.Second,
 	})
+	return nil, quotaError(err)
+}
+
+// quotaError makes what the client can mend a bad request.
+func quotaError(err error) error {
 	if errors.Is(err, quota.ErrInvalid) {
-		return nil, logical.CodedError(http.StatusBadRequest, err.Error())
+		return logical.CodedError(http.StatusBadRequest, err.Error())
 	}
-	return nil, err
+	return err
+}
+
+func (b *backend) readQuotaSettings(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+	s := b.Quotas.Settings()
+	return &logical.Response{Data: map[string]any{
+		"rate_limit_exempt_paths": append([]string{}, s.Exempt...), "absolute_rate_limit_exempt_paths": append([]string{}, s.Absolute...),
+		"enable_rate_limit_audit_logging": s.Audit, "enable_rate_limit_response_headers": false,
+	}}, nil
+}
+
+func (b *backend) writeQuotaSettings(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	if d.Get("enable_rate_limit_response_headers").(bool) {
+		return logical.ErrorResponse("enable_rate_limit_response_headers is not supported: an answer 429 has the headers in any case, others have none"), nil
+	}
+	s := b.Quotas.Settings()
+	if paths, ok := d.GetOk("rate_limit_exempt_paths"); ok {
+		s.Exempt = paths.([]string)
+	}
+	if paths, ok := d.GetOk("absolute_rate_limit_exempt_paths"); ok {
+		s.Absolute = paths.([]string)
+	}
+	if audit, ok := d.GetOk("enable_rate_limit_audit_logging"); ok {
+		s.Audit = audit.(bool)
+	}
+	return nil, quotaError(b.Quotas.Set(ctx, s))
 }
 
 func (b *backend) deleteQuota(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {

@@ -265,9 +265,14 @@ func (b *backend) revokeSelf(ctx context.Context, req *logical.Request, _ *frame
 
 func (b *backend) end(ctx context.Context, secret string) (*logical.Response, error) {
 	if strings.HasPrefix(secret, BatchPrefix) {
-		return logical.ErrorResponse("batch tokens cannot be revoked; they end with their time or with their parent"), nil
+		return notKept(), nil
 	}
 	return nil, b.store.Revoke(ctx, b.store.Key(secret))
+}
+
+// notKept refuses to revoke a batch token, rather than seem to have done it.
+func notKept() *logical.Response {
+	return logical.ErrorResponse("batch tokens cannot be revoked; they end with their time or with their parent")
 }
 
 func (b *backend) revokeAccessor(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
@@ -282,6 +287,9 @@ func (b *backend) revokeOrphan(ctx context.Context, _ *logical.Request, d *frame
 	secret, missing := named(d)
 	if missing != nil {
 		return missing, nil
+	}
+	if strings.HasPrefix(secret, BatchPrefix) {
+		return notKept(), nil
 	}
 	return nil, b.store.RevokeOrphan(ctx, b.store.Key(secret))
 }

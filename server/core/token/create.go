@@ -76,6 +76,7 @@ func (b *backend) plan(parent *Token, r *role, path string, d *framework.FieldDa
 		Parent:         parent.Key,
 		Alias:          parent.Alias,
 		Path:           mountPath + path,
+		BoundCIDRs:     parent.BoundCIDRs,
 		DisplayName:    displayName(d.Get("display_name").(string)),
 		Meta:           d.Get("meta").(map[string]string),
 		Renewable:      d.Get("renewable").(bool),

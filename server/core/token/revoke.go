@@ -2,13 +2,18 @@ package token
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
 
 // revocations is how many tokens are revoked at a time, with their leases.
 const revocations = 32
+
+// retryDelay is when the removal of a record that failed is tried again.
+const retryDelay = 10 * time.Second
 
 // Revoke ends the token with that key, its children and all their leases, and
 // waits for the leases. A token that is unknown is gone, which is not an error;
@@ -21,11 +26,15 @@ func (s *Store) Revoke(ctx context.Context, key string) error {
 // on without a parent.
 func (s *Store) RevokeOrphan(ctx context.Context, key string) error {
 	for _, child := range s.childrenOf(key) {
-		if _, err := s.update(ctx, child, func(t *Token) error { t.Parent = ""; return nil }); err != nil {
+		_, err := s.update(ctx, child, func(t *Token) error { t.Parent = ""; return nil })
+		switch {
+		case errors.Is(err, ErrInvalid): // it has ended meanwhile
+		case err != nil:
 			return fmt.Errorf("making a child token an orphan: %w", err)
+		default:
+			s.disown(key, child)
 		}
 	}
-	s.disown(key)
 	return s.Revoke(ctx, key)
 }
 
@@ -40,12 +49,13 @@ func (s *Store) RevokePrefix(ctx context.Context, prefix string) error {
 	return group.Wait()
 }
 
-// Expire clears an expired token away; it is invalid already.
+// Expire clears an expired token away, which is invalid already, or goes on with
+// a revocation that storage has refused.
 func (e *entry) Expire() {
 	e.store.ends.Go(func() {
 		s := e.store
-		if err := s.end(context.Background(), s.cut(e.key), false); err != nil {
-			s.logger.Error("clearing an expired token away", "error", err)
+		if err := s.end(context.Background(), s.cutEntry(e), false); err != nil {
+			s.logger.Error("clearing a token away", "accessor", e.accessor, "error", err)
 		}
 	})
 }
@@ -56,7 +66,26 @@ func (e *entry) Expire() {
 func (s *Store) cut(key string) []*entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	root := s.entries[key]
+	return s.takeOut(s.entries[key])
+}
+
+// cutEntry is cut for a token that may be unknown already: then it is returned
+// alone, unless its id has been given to another meanwhile.
+func (s *Store) cutEntry(e *entry) []*entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.entries[e.key] {
+	case e:
+		return s.takeOut(e)
+	case nil:
+		return []*entry{e}
+	}
+	return nil
+}
+
+// takeOut removes a token, if it is one, and its descendants from the maps; the
+// caller holds s.mu.
+func (s *Store) takeOut(root *entry) []*entry {
 	if root == nil {
 		return nil
 	}
@@ -85,20 +114,24 @@ func (s *Store) remove(e *entry) {
 	s.queue.Stop(&e.Timer)
 }
 
-// end revokes the leases of tokens that have been cut and removes the records.
+// end removes the records of tokens that have been cut and revokes their
+// leases. A record that storage does not let go is tried again, for with it the
+// token would come back at the next start.
 func (s *Store) end(ctx context.Context, family []*entry, sync bool) error {
+	var failed error
 	for _, e := range family {
 		e.change.Lock() // an update under way must not write the record again
 		err := s.storage.Delete(ctx, idPrefix+e.key)
 		e.change.Unlock()
 		if err != nil {
-			return fmt.Errorf("removing a token: %w", err)
+			failed = fmt.Errorf("removing a token (it will be tried again): %w", err)
+			s.queue.Set(&e.Timer, time.Now().Add(retryDelay), e)
 		}
 		if err := s.leases.RevokeToken(ctx, e.key, sync); err != nil {
 			s.logger.Warn("leases of a revoked token are still being revoked", "accessor", e.accessor, "error", err)
 		}
 	}
-	return nil
+	return failed
 }
 
 func (s *Store) childrenOf(key string) []string {
@@ -113,11 +146,11 @@ func (s *Store) childrenOf(key string) []string {
 	return keys
 }
 
-// disown forgets which children a token has.
-func (s *Store) disown(key string) {
+// disown forgets that a token has that child.
+func (s *Store) disown(key, child string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.entries[key]; e != nil {
-		clear(e.children)
+		delete(e.children, s.entries[child])
 	}
 }

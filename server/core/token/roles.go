@@ -192,7 +192,9 @@ func (r *role) change(d *framework.FieldData) error {
 
 func (r *role) check() error {
 	r.Allowed = policyutil.SanitizePolicies(r.Allowed, policyutil.DoNotAddDefaultPolicy)
-	r.Disallowed = strutil.RemoveDuplicates(r.Disallowed, true)
+	for _, names := range []*[]string{&r.AllowedGlobs, &r.Disallowed, &r.DisallowedGlobs} {
+		*names = strutil.RemoveDuplicates(*names, true) // in lower case, as the names of policies are
+	}
 	switch r.Kind {
 	case "", "default":
 		r.Kind = kindDefaultService
@@ -232,7 +234,9 @@ func (r *role) shape(t *Token) {
 	t.Role = r.Name
 	t.Path = strings.TrimSuffix(t.Path+"/"+strings.Trim(r.PathSuffix, "/"), "/")
 	t.Renewable = t.Renewable && r.Renewable
-	t.BoundCIDRs = r.BoundCIDRs
+	if len(r.BoundCIDRs) > 0 {
+		t.BoundCIDRs = r.BoundCIDRs
+	}
 	t.Period = cmp.Or(r.Period, t.Period)
 	t.ExplicitMaxTTL = least(t.ExplicitMaxTTL, r.ExplicitMaxTTL)
 	t.NumUses = least(t.NumUses, r.NumUses)

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -28,6 +30,12 @@ func (o *owners) RevokeToken(_ context.Context, key string, _ bool) error {
 	defer o.mu.Unlock()
 	o.keys = append(o.keys, key)
 	return nil
+}
+
+func (o *owners) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.keys)
 }
 
 func open(t *testing.T, storage logical.Storage) (*Store, *owners, *expiry.Queue) {
@@ -120,6 +128,100 @@ func TestARevocationCutShortIsFinishedAtTheNextStart(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	t.Fatal("the child's leases were not ended")
+}
+
+// stubborn is a storage that does not delete while it is told so.
+type stubborn struct {
+	logical.Storage
+	refuses atomic.Bool
+}
+
+func (s *stubborn) Delete(ctx context.Context, key string) error {
+	if s.refuses.Load() {
+		return errors.New("the disk is full")
+	}
+	return s.Storage.Delete(ctx, key)
+}
+
+// The record stayed when its removal failed, and a second revocation found no
+// token and said that all was well: the next start brought the token back.
+func TestARevocationThatStorageRefusesIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := &stubborn{Storage: store.View(inmem.New(), "")}
+		s, ended, queue := open(t, storage)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = queue.Run(ctx) }()
+		secret, parent := create(t, s, Token{TTL: time.Hour})
+		create(t, s, Token{Parent: parent.Key, TTL: time.Hour})
+
+		storage.refuses.Store(true)
+		if err := s.Revoke(t.Context(), parent.Key); err == nil {
+			t.Error("storage refused, and nobody was told")
+		}
+		if _, err := s.Lookup(secret); !errors.Is(err, ErrInvalid) {
+			t.Errorf("the token is still good: %v", err)
+		}
+		if n := ended.count(); n != 2 {
+			t.Errorf("the leases of %d tokens were ended; want both's", n)
+		}
+		time.Sleep(retryDelay)
+		synctest.Wait()
+		storage.refuses.Store(false)
+		time.Sleep(retryDelay)
+		synctest.Wait()
+		if left, err := storage.List(t.Context(), idPrefix); err != nil || len(left) != 0 {
+			t.Errorf("records %q are left, %v", left, err)
+		}
+	})
+}
+
+func TestAnIDThatWasGivenAgainIsNotRevokedForTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := &stubborn{Storage: store.View(inmem.New(), "")}
+		s, _, queue := open(t, storage)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = queue.Run(ctx) }()
+		if _, _, err := s.Create(t.Context(), "mine", Token{}); err != nil {
+			t.Fatal(err)
+		}
+		storage.refuses.Store(true)
+		if err := s.Revoke(t.Context(), s.Key("mine")); err == nil {
+			t.Fatal("storage refused, and nobody was told")
+		}
+		storage.refuses.Store(false)
+		if _, _, err := s.Create(t.Context(), "mine", Token{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * retryDelay)
+		synctest.Wait()
+		if _, err := s.Lookup("mine"); err != nil {
+			t.Errorf("the second token was ended in place of the first: %v", err)
+		}
+		if left, _ := storage.List(t.Context(), idPrefix); len(left) != 1 {
+			t.Errorf("records %q", left)
+		}
+	})
+}
+
+func TestAParentIsRevokedAloneAlthoughAChildHasJustEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, _ := open(t, store.View(inmem.New(), ""))
+		_, parent := create(t, s, Token{})
+		create(t, s, Token{Parent: parent.Key, TTL: time.Second})
+		_, lasting := create(t, s, Token{Parent: parent.Key})
+		time.Sleep(time.Minute) // and the queue has not come round to it
+		if err := s.RevokeOrphan(t.Context(), parent.Key); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := s.ByKey(lasting.Key); err != nil || !left.Orphan() {
+			t.Errorf("the other child: %+v, %v", left, err)
+		}
+		if len(s.Accessors()) != 1 {
+			t.Errorf("%d tokens are left; want the one child", len(s.Accessors()))
+		}
+	})
 }
 
 func TestAParentThatEndedHasNoMoreChildren(t *testing.T) {

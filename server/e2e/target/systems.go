@@ -23,7 +23,13 @@ type running struct {
 // systems lists them by the names of the templates in examples/agent/databases.
 func systems() map[string]system {
 	return map[string]system{
-		"postgresql": {startPostgreSQL, loginPostgreSQL},
+		"elasticsearch": {startElasticsearch, loginElasticsearch},
+		"mongodb":       {startMongoDB, loginMongoDB},
+		"mssql":         {startMSSQL, loginMSSQL},
+		"mysql":         {startMySQL, loginMySQL},
+		"oracle":        {startOracle, loginOracle},
+		"postgresql":    {startPostgreSQL, loginPostgreSQL},
+		"redis":         {startRedis, loginRedis},
 	}
 }
 

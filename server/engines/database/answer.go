@@ -28,6 +28,14 @@ func fail(err error) (*logical.Response, error) {
 	}
 }
 
+// answered answers a request that has nothing to tell but whether it succeeded.
+func answered(err error) (*logical.Response, error) {
+	if err != nil {
+		return fail(err)
+	}
+	return nil, nil
+}
+
 // scrubbed returns err without the secrets, in the same class. Plugins that are
 // not ours may repeat what they were given.
 func scrubbed(err error, secrets ...string) error {

@@ -7,12 +7,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-secure-stdlib/strutil"
 	"github.com/hashicorp/vault/sdk/database/dbplugin/v5"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"github.com/novatech/securevault/server/engines/database/certificate"
 	"github.com/novatech/securevault/server/engines/database/fault"
 )
 
@@ -28,8 +30,13 @@ type config struct {
 	PasswordPolicy     string         `json:"password_policy"`
 	VerifyConnection   bool           `json:"verify_connection"`
 
-	// PendingPassword is stored before a rotation reaches the database and
-	// removed after: while it is set, either password may be the real one.
+	// CA signs the client certificates of roles that have no authority of their own.
+	CA    string `json:"client_ca_certificate,omitempty"`
+	CAKey string `json:"ca_private_key,omitempty"`
+
+	// PendingPassword is stored before a rotation reaches the database and removed
+	// when it is known what became of it: while it is set, either password may be
+	// the real one, now or later.
 	PendingPassword string `json:"pending_password,omitempty"`
 }
 
@@ -68,7 +75,14 @@ func (b *backend) configPath() *framework.Path {
 			"root_rotation_statements": {Type: framework.TypeStringSlice, Description: "Statements that change the admin's own password."},
 			"password_policy":          {Type: framework.TypeString, Description: "Password policy for generated passwords."},
 			"verify_connection":        {Type: framework.TypeBool, Default: true, Description: "Whether to log in before storing."},
+			"client_ca_certificate":    {Type: framework.TypeString, Description: "CA that signs client certificates, in PEM, with its own issuers after it."},
+			"ca_private_key":           {Type: framework.TypeString, Description: "Key of that CA, in PEM."},
 			"plugin_version":           {Type: framework.TypeString, Description: "Accepted empty only: plugins are built in."},
+
+			"rotation_period":            {Type: framework.TypeDurationSecond, Description: "Accepted 0 only: see rotate-root."},
+			"rotation_schedule":          {Type: framework.TypeString, Description: "Accepted empty only: see rotate-root."},
+			"rotation_window":            {Type: framework.TypeDurationSecond, Description: "Accepted 0 only: see rotate-root."},
+			"disable_automated_rotation": {Type: framework.TypeBool, Description: "Accepted: the admin's password is rotated when rotate-root is written."},
 		},
 		TakesArbitraryInput: true,
 		ExistenceCheck:      b.configExists,
@@ -112,14 +126,22 @@ func (b *backend) writeConfig(ctx context.Context, req *logical.Request, data *f
 	if err != nil {
 		return fail(err)
 	}
+	if err := adminStaysOut(ctx, req.Storage, name, merged); err != nil {
+		return fail(err)
+	}
 	opened, err := b.initialize(ctx, merged, merged.VerifyConnection)
 	if err != nil {
 		// What is wrong is what was just written, wherever it showed.
-		return refuse("%s", scrubbed(err, merged.password()))
+		return refuse("%s", scrubbed(err, merged.secrets()...))
 	}
 	if err := store(ctx, req.Storage, configPrefix+name, merged); err != nil {
 		opened.release()
 		return nil, err
+	}
+	if merged.PendingPassword != "" {
+		// It may log in with the wrong one of two passwords: the next use finds out.
+		opened.release()
+		opened = nil
 	}
 	conn.replace(opened)
 	return nil, nil
@@ -142,12 +164,35 @@ func merge(stored *config, data *framework.FieldData) (*config, error) {
 	if version, ok := data.GetOk("plugin_version"); ok && version != "" {
 		return nil, fault.New(fault.Refused, "plugin_version %q is unknown: plugins are built in, leave it out", version)
 	}
+	for _, field := range []string{"rotation_period", "rotation_schedule", "rotation_window"} {
+		if value := data.Get(field); value != 0 && value != "" {
+			return nil, fault.New(fault.Refused, "%s: the admin's password is rotated on request only: leave it out, and write rotate-root/NAME as often as you want", field)
+		}
+	}
 	set(data, "plugin_name", &merged.PluginName)
 	set(data, "allowed_roles", &merged.AllowedRoles)
 	set(data, "root_rotation_statements", &merged.RotationStatements)
 	set(data, "password_policy", &merged.PasswordPolicy)
 	set(data, "verify_connection", &merged.VerifyConnection)
-	return &merged, nil
+	return &merged, merged.updateAuthority(data)
+}
+
+// updateAuthority sets the CA. One that is stored may have ended since; that must
+// not stand in the way of other fields.
+func (c *config) updateAuthority(data *framework.FieldData) error {
+	stored := [2]string{c.CA, c.CAKey}
+	set(data, "client_ca_certificate", &c.CA)
+	set(data, "ca_private_key", &c.CAKey)
+	if written := [2]string{c.CA, c.CAKey}; written == stored || written == [2]string{} {
+		return nil
+	}
+	_, err := c.authority()
+	return err
+}
+
+// authority returns who signs client certificates.
+func (c *config) authority() (*certificate.Authority, error) {
+	return certificate.ParseAuthority(c.CA, c.CAKey, "client_ca_certificate", "ca_private_key")
 }
 
 // set overwrites target if the request gives the field; clients that send null
@@ -161,8 +206,27 @@ func set[T any](data *framework.FieldData, field string, target *T) {
 	}
 }
 
-// secretDetails never leave the engine.
-var secretDetails = []string{"password", "private_key", "tls_certificate_key", "service_account_json", dbplugin.SupportedCredentialTypesKey}
+// setSeconds is set for a duration.
+func setSeconds(data *framework.FieldData, field string, target *time.Duration) {
+	whole := int(*target / time.Second)
+	set(data, field, &whole)
+	*target = time.Duration(whole) * time.Second
+}
+
+// secretDetails are the connection details that never leave the engine.
+var secretDetails = []string{
+	"password", "private_key", "tls_certificate_key", "client_key", "service_account_json",
+	"aws_secret_access_key", "aws_session_token", "wallet_password", "sentinel_password",
+}
+
+// secrets returns what no error may repeat.
+func (c *config) secrets() []string {
+	secrets := []string{c.PendingPassword}
+	for _, key := range secretDetails {
+		secrets = append(secrets, c.detail(key))
+	}
+	return secrets
+}
 
 func (b *backend) readConfig(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	stored, err := loadConfig(ctx, req.Storage, data.Get("name").(string))
@@ -170,34 +234,47 @@ func (b *backend) readConfig(ctx context.Context, req *logical.Request, data *fr
 		return nil, err
 	}
 	details := maps.Clone(stored.Details)
-	maps.DeleteFunc(details, func(key string, _ any) bool { return slices.Contains(secretDetails, key) })
+	maps.DeleteFunc(details, func(key string, _ any) bool {
+		// Some put a certificate's key into the field of the certificate.
+		return slices.Contains(secretDetails, key) || strings.Contains(stored.detail(key), "PRIVATE KEY-----") ||
+			key == dbplugin.SupportedCredentialTypesKey
+	})
 	if url, ok := details["connection_url"].(string); ok {
 		details["connection_url"] = withoutPassword(url)
 	}
 	return &logical.Response{Data: map[string]any{
-		"plugin_name":        stored.PluginName,
-		"plugin_version":     "",
-		"connection_details": details,
-		"allowed_roles":      stored.AllowedRoles,
-		"password_policy":    stored.PasswordPolicy,
-		"verify_connection":  stored.VerifyConnection,
+		"plugin_name":           stored.PluginName,
+		"plugin_version":        "",
+		"connection_details":    details,
+		"allowed_roles":         stored.AllowedRoles,
+		"password_policy":       stored.PasswordPolicy,
+		"verify_connection":     stored.VerifyConnection,
+		"client_ca_certificate": stored.CA,
 		// The name under which Vault's clients look for it.
 		"root_credentials_rotate_statements": stored.RotationStatements,
 	}}, nil
 }
 
-// A password in a URL (up to the last @ before the path), and one in a list of
-// key=value. The first group is kept, the second is the password.
-var (
-	urlPassword = regexp.MustCompile(`(://[^:/@]*:)([^/?#\s]*)@`)
-	keyPassword = regexp.MustCompile(`(\bpassword\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)`)
-)
+// A password in a URL (up to the last @ before the path), one in a list of
+// key=value, also of a key's file or as AWS's token among MongoDB's options, and one
+// in the user:password@tcp(host)/ of MySQL. The first group is kept, the second is
+// the password, the third is kept.
+var urlPasswords = []*regexp.Regexp{
+	regexp.MustCompile(`(://[^:/@]*:)([^/?#\s]*)(@)`),
+	regexp.MustCompile(`(?i)(\w*(?:password\s*=\s*|session_token:))('(?:[^'\\]|\\.)*'|[^\s&]+)()`),
+	regexp.MustCompile(`^([^:/@]*:)(.*)(@(?:\w*\(|/))`),
+}
 
-// withoutPassword hides a password that was written into the URL itself.
+// withoutPassword hides passwords that were written into the URL itself.
 func withoutPassword(url string) string {
-	if !strings.Contains(url, "{{password}}") {
-		url = urlPassword.ReplaceAllString(url, "${1}**redacted**@")
-		url = keyPassword.ReplaceAllString(url, "${1}**redacted**")
+	for _, passwords := range urlPasswords {
+		url = passwords.ReplaceAllStringFunc(url, func(found string) string {
+			part := passwords.FindStringSubmatch(found)
+			if strings.Contains(part[2], "{{password}}") {
+				return found
+			}
+			return part[1] + "**redacted**" + part[3]
+		})
 	}
 	return url
 }
@@ -209,6 +286,14 @@ func (b *backend) deleteConfig(ctx context.Context, req *logical.Request, data *
 		return fail(err)
 	}
 	defer conn.unlock()
+	left, err := staticRolesOf(ctx, req.Storage, name)
+	if err != nil {
+		return nil, err
+	}
+	if len(left) > 0 {
+		return refuse("config %q is used by the static roles %s, whose passwords would not be rotated any more: delete them first",
+			name, strings.Join(slices.Sorted(maps.Keys(left)), ", "))
+	}
 	if err := req.Storage.Delete(ctx, configPrefix+name); err != nil {
 		return nil, fmt.Errorf("deleting config %q: %w", name, err)
 	}

@@ -74,13 +74,43 @@ func TestReadingAConfigNeverShowsAPassword(t *testing.T) {
 	}
 }
 
+func TestReadingAConfigShowsNoSecretWhereverItWasWritten(t *testing.T) {
+	const secret = "not-for-your-eyes"
+	cases := map[string]struct {
+		details map[string]any
+		shown   string
+	}{
+		"a password of a URL":              {map[string]any{"connection_url": "mongodb://admin:" + secret + "@db/shop"}, "mongodb://admin:**redacted**@db/shop"},
+		"a password of MySQL":              {map[string]any{"connection_url": "admin:" + secret + "@tcp(db:3306)/"}, "admin:**redacted**@tcp(db:3306)/"},
+		"a password beside a template":     {map[string]any{"connection_url": "mongodb://{{username}}:{{password}}@db/?tlsCertificateKeyFilePassword=" + secret + "&tls=true"}, "{{username}}:{{password}}@db/?tlsCertificateKeyFilePassword=**redacted**&tls=true"},
+		"a password of a key, in a list":   {map[string]any{"connection_url": "host=db password='{{password}}' sslpassword='" + secret + "' user=a"}, "password='{{password}}' sslpassword=**redacted** user=a"},
+		"a token of AWS":                   {map[string]any{"connection_url": "mongodb://db/?authMechanismProperties=AWS_SESSION_TOKEN:" + secret}, "AWS_SESSION_TOKEN:**redacted**"},
+		"a key beside its certificate":     {map[string]any{"client_cert": "-----BEGIN CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----\n" + secret}, "admin"},
+		"a template of MySQL is kept":      {map[string]any{"connection_url": "{{username}}:{{password}}@tcp(db:3306)/"}, "{{username}}:{{password}}@tcp(db:3306)/"},
+		"a password that begins with more": {map[string]any{"connection_url": "postgresql://admin:a@" + secret + "@db/x"}, "postgresql://admin:**redacted**@db/x"},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			mount, _ := mountFake(t)
+			mount.MustWrite(t, "config/shop", test.details)
+			stored, err := mount.Read(t.Context(), "config/shop")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text := fmt.Sprint(stored); strings.Contains(text, secret) || !strings.Contains(text, test.shown) {
+				t.Errorf("got %s, want it with %q and without the secret", text, test.shown)
+			}
+		})
+	}
+}
+
 func TestAWrongConfigIsRefusedAndNothingStored(t *testing.T) {
 	good := superuserConfig("postgres")
 	cases := map[string]struct {
 		changes map[string]any
 		want    string
 	}{
-		"plugin_name missing":    {map[string]any{"plugin_name": nil}, "plugin_name is missing: write plugin_name=NAME with one of postgresql-database-plugin"},
+		"plugin_name missing":    {map[string]any{"plugin_name": nil}, "plugin_name is missing: write plugin_name=NAME with one of " + strings.Join(Plugins(), ", ")},
 		"plugin unknown":         {map[string]any{"plugin_name": "postgres-database-plugin"}, `did you mean "postgresql-database-plugin"?`},
 		"plugin version":         {map[string]any{"plugin_version": "v1.2.3"}, "plugins are built in"},
 		"url missing":            {map[string]any{"connection_url": nil}, "connection_url is missing"},
@@ -206,7 +236,7 @@ func TestAWrongRoleIsRefused(t *testing.T) {
 		"db_name missing":         {map[string]any{"db_name": nil}, "db_name is missing"},
 		"ttl beyond max":          {map[string]any{"default_ttl": "25h"}, "default_ttl 25h0m0s is longer than max_ttl 24h0m0s"},
 		"ttl no duration":         {map[string]any{"default_ttl": "soon"}, "default_ttl"},
-		"unknown credential type": {map[string]any{"credential_type": "rsa_private_key"}, "use password"},
+		"unknown credential type": {map[string]any{"credential_type": "rsa_private_key"}, "not supported by any plugin: use password or client_certificate"},
 		"unknown setting":         {map[string]any{"credential_config": map[string]any{"bits": 3}}, `unknown field "bits"`},
 	}
 	for name, test := range cases {

@@ -3,7 +3,6 @@ package database
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,19 +39,15 @@ func (c *connections) get(name string) *connection {
 	return found
 }
 
+// closeAll closes them at the same time: a database that is away takes its own.
 func (c *connections) closeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var group sync.WaitGroup
 	for _, conn := range c.byName {
-		conn.replace(nil)
+		group.Go(func() { conn.replace(nil) })
 	}
-}
-
-// invalidate closes the connection whose config another node has changed.
-func (c *connections) invalidate(key string) {
-	if name, ok := strings.CutPrefix(key, configPrefix); ok {
-		c.get(name).replace(nil)
-	}
+	group.Wait()
 }
 
 // connection is the place of one configured database. Whoever opens the database
@@ -170,7 +165,7 @@ func (b *backend) initialize(ctx context.Context, config *config, verify bool) (
 	response, err := db.Initialize(ctx, dbplugin.InitializeRequest{Config: config.Details, VerifyConnection: verify})
 	if err != nil {
 		_ = db.Close()
-		return nil, scrubbed(fmt.Errorf("opening the database: %w", err), config.password())
+		return nil, scrubbed(fmt.Errorf("opening the database: %w", err), config.secrets()...)
 	}
 	config.Details = response.Config
 	return newInstance(db), nil

@@ -26,7 +26,7 @@ func (b *backend) credsPath() *framework.Path {
 		Operations: map[logical.Operation]framework.OperationHandler{
 			logical.ReadOperation: &framework.PathOperation{Callback: b.readCreds},
 		},
-		HelpSynopsis: "Issues a database user for the role: username and password.",
+		HelpSynopsis: "Issues a database user for the role: username and password, or what else its credential_type is.",
 	}
 }
 
@@ -59,11 +59,7 @@ func (b *backend) readCreds(ctx context.Context, req *logical.Request, data *fra
 // issue creates the user. If anything fails after that, the user is removed at
 // once: nobody would ever revoke it.
 func (b *backend) issue(ctx context.Context, req *logical.Request, name string, role *role, config *config) (*logical.Response, error) {
-	secret, err := b.newPassword(ctx, role.PasswordPolicy, config.PasswordPolicy)
-	if err != nil {
-		return nil, err
-	}
-	ttl, _, err := framework.CalculateTTL(b.System(), 0, role.DefaultTTL, 0, role.MaxTTL, 0, time.Time{})
+	ordered, err := b.newOrder(ctx, req.DisplayName, name, role, config)
 	if err != nil {
 		return nil, err
 	}
@@ -72,22 +68,15 @@ func (b *backend) issue(ctx context.Context, req *logical.Request, name string, 
 		return nil, err
 	}
 	defer database.release()
-	username, warnings, err := b.newUser(ctx, database, role, dbplugin.NewUserRequest{
-		UsernameConfig:     dbplugin.UsernameMetadata{DisplayName: req.DisplayName, RoleName: name},
-		Statements:         dbplugin.Statements{Commands: role.CreationStatements},
-		RollbackStatements: dbplugin.Statements{Commands: role.RollbackStatements},
-		CredentialType:     dbplugin.CredentialTypePassword,
-		Password:           secret,
-		Expiration:         time.Now().Add(ttl + grace),
-	})
+	made, err := b.newUser(ctx, database, ordered)
 	if err != nil {
-		return nil, scrubbed(err, secret, config.password())
+		return nil, scrubbed(err, append(config.secrets(), ordered.request.Password)...)
 	}
 	if ctx.Err() != nil {
-		return nil, b.abandon(ctx, database, username, role)
+		return nil, b.abandon(ctx, database, made.username, role)
 	}
-	response := b.lease(name, role, username, secret)
-	response.Warnings = warnings
+	response := b.lease(ordered, made)
+	response.Warnings = made.warnings
 	return response, nil
 }
 
@@ -111,34 +100,43 @@ type sessioner interface {
 	EndSession(ctx context.Context, session string) error
 }
 
-// newUser creates the user and returns its name, and what the database warns of.
-// Where the plugin is a namer, the server knows of the user before it exists:
-// should it die right after, it removes the user at its next start.
-func (b *backend) newUser(ctx context.Context, database *instance, role *role, req dbplugin.NewUserRequest) (username string, warnings []string, err error) {
+// issuer is a plugin whose database, or cloud, makes the secret of some types of
+// credentials.
+type issuer interface {
+	namer
+	// Issues lists those types, as roles write them in credential_type. It is
+	// asked before Initialize.
+	Issues() []string
+	// Issue makes a credential of that type and name, good until req.Expiration,
+	// which renewals do not move. It returns what the client gets besides the
+	// username. Errors mean what they mean for NewNamedUser.
+	Issue(ctx context.Context, kind, name string, req dbplugin.NewUserRequest) (data map[string]any, warnings []string, err error)
+}
+
+// newUser carries an order out. Where the plugin is a namer, the server knows of
+// the user before it exists: should it die right after, it removes the user at its
+// next start.
+func (b *backend) newUser(ctx context.Context, database *instance, ordered *order) (user, error) {
 	planned, ok := database.Database.(namer)
 	if !ok {
-		call, cancel := context.WithTimeout(ctx, callLimit)
-		defer cancel()
-		made, err := database.NewUser(call, req)
-		return made.Username, nil, err
+		return ordered.makeUnnamed(ctx, database)
 	}
-	if username, err = planned.NewUsername(req.UsernameConfig); err != nil {
-		return "", nil, err
+	username, err := ordered.username(planned)
+	if err != nil {
+		return user{}, err
 	}
-	planning := b.lease(req.UsernameConfig.RoleName, role, username, "").Secret
+	planning := b.lease(ordered, user{username: username}).Secret
 	if maker, ok := database.Database.(sessioner); ok {
 		planning.InternalData["session"] = maker.Session()
 	}
 	if err := intent.Record(ctx, planning); err != nil {
-		return "", nil, err
+		return user{}, err
 	}
-	call, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	warnings, err = planned.NewNamedUser(call, username, req)
+	made, err := ordered.make(ctx, planned, username)
 	if class := fault.ClassOf(err); err != nil && class != fault.Left && class != fault.Unknown {
 		intent.Withdraw(ctx)
 	}
-	return username, warnings, err
+	return made, err
 }
 
 // abandon removes a user whose client has gone while it was made.

@@ -1,14 +1,26 @@
 package database
 
 import (
+	"context"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/novatech/securevault/server/engines/enginetest"
 	"github.com/novatech/securevault/server/engines/enginetest/postgrestest"
 )
+
+var server *postgrestest.Server
+
+func TestMain(m *testing.M) {
+	server = postgrestest.MustStart()
+	code := m.Run()
+	server.Stop()
+	os.Exit(code)
+}
 
 // The guide's two roles.
 const (
@@ -70,6 +82,11 @@ func with(data map[string]any, changes map[string]any) map[string]any {
 		}
 	}
 	return changed
+}
+
+func run(ctx context.Context, conn *pgx.Conn, statement string) error {
+	_, err := conn.Exec(ctx, statement)
+	return err
 }
 
 func roleExists(t *testing.T, name string) bool {

@@ -102,15 +102,6 @@ func TestRevocationClearsOtherDatabasesToo(t *testing.T) {
 	}
 }
 
-func TestAUserDroppedByHandIsRevokedWithoutError(t *testing.T) {
-	mount, database := mountShop(t)
-	lease := mount.MustIssue(t, "creds/app")
-	server.Exec(t, database, fmt.Sprintf(`DROP OWNED BY %q; DROP ROLE %q`, usernameOf(lease), usernameOf(lease)))
-	if err := mount.Revoke(t.Context(), lease); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestAFailingRevocationStatementKeepsTheLeaseButLocksTheUserOut(t *testing.T) {
 	mount, database := mountShop(t)
 	mount.MustWrite(t, "roles/app", map[string]any{"revocation_statements": `SELECT missing('{{name}}')`})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ type role struct {
 	RenewStatements      []string      `json:"renew_statements"`
 	DefaultTTL           time.Duration `json:"default_ttl"` // 0: the mount's
 	MaxTTL               time.Duration `json:"max_ttl"`     // 0: the mount's
-	PasswordPolicy       string        `json:"password_policy"`
+	credential
 }
 
 // loadRole returns nil if there is no such role.
@@ -34,20 +35,20 @@ func loadRole(ctx context.Context, storage logical.Storage, name string) (*role,
 }
 
 func (b *backend) rolePath() *framework.Path {
+	fields := map[string]*framework.FieldSchema{
+		"name":                  {Type: framework.TypeString, Description: "Name of the role."},
+		"db_name":               {Type: framework.TypeString, Description: "Name of the configuration it uses."},
+		"creation_statements":   {Type: framework.TypeStringSlice, Description: "Statements that create a user, with {{name}}, {{password}} and {{expiration}}."},
+		"revocation_statements": {Type: framework.TypeStringSlice, Description: "Statements that end a user; the plugin's own steps are taken anyway."},
+		"rollback_statements":   {Type: framework.TypeStringSlice, Description: "Statements that undo a failed creation, where the database needs them."},
+		"renew_statements":      {Type: framework.TypeStringSlice, Description: "Statements that extend a user's life."},
+		"default_ttl":           {Type: framework.TypeDurationSecond, Description: "Life of a lease; 0 means the mount's default."},
+		"max_ttl":               {Type: framework.TypeDurationSecond, Description: "Longest life of a lease with all its renewals; 0 means the mount's."},
+	}
+	maps.Copy(fields, credentialFields())
 	return &framework.Path{
-		Pattern: rolePrefix + framework.GenericNameRegex("name"),
-		Fields: map[string]*framework.FieldSchema{
-			"name":                  {Type: framework.TypeString, Description: "Name of the role."},
-			"db_name":               {Type: framework.TypeString, Description: "Name of the configuration it uses."},
-			"creation_statements":   {Type: framework.TypeStringSlice, Description: "Statements that create a user, with {{name}}, {{password}} and {{expiration}}."},
-			"revocation_statements": {Type: framework.TypeStringSlice, Description: "Statements that end a user; the plugin's own steps are taken anyway."},
-			"rollback_statements":   {Type: framework.TypeStringSlice, Description: "Statements that undo a failed creation, where the database needs them."},
-			"renew_statements":      {Type: framework.TypeStringSlice, Description: "Statements that extend a user's life."},
-			"default_ttl":           {Type: framework.TypeDurationSecond, Description: "Life of a lease; 0 means the mount's default."},
-			"max_ttl":               {Type: framework.TypeDurationSecond, Description: "Longest life of a lease with all its renewals; 0 means the mount's."},
-			"credential_type":       {Type: framework.TypeString, Description: "Kind of credential: password."},
-			"credential_config":     {Type: framework.TypeKVPairs, Description: "Settings of that kind: password_policy."},
-		},
+		Pattern:        rolePrefix + framework.GenericNameRegex("name"),
+		Fields:         fields,
 		ExistenceCheck: b.roleExists,
 		Operations: map[logical.Operation]framework.OperationHandler{
 			logical.CreateOperation: &framework.PathOperation{Callback: b.writeRole},
@@ -83,11 +84,14 @@ func (b *backend) writeRole(ctx context.Context, req *logical.Request, data *fra
 	if err := merged.update(data); err != nil {
 		return fail(err)
 	}
-	if err := store(ctx, req.Storage, rolePrefix+name, merged); err != nil {
-		return nil, err
-	}
 	config, err := loadConfig(ctx, req.Storage, merged.Config)
 	if err != nil {
+		return nil, err
+	}
+	if err := b.checkCredential(&merged.credential, config); err != nil {
+		return fail(err)
+	}
+	if err := store(ctx, req.Storage, rolePrefix+name, merged); err != nil {
 		return nil, err
 	}
 	response := &logical.Response{}
@@ -116,34 +120,12 @@ func (r *role) update(data *framework.FieldData) error {
 		set(data, field, target)
 		*target = expandJSON(*target)
 	}
-	seconds := func(field string, target *time.Duration) {
-		whole := int(*target / time.Second)
-		set(data, field, &whole)
-		*target = time.Duration(whole) * time.Second
-	}
-	seconds("default_ttl", &r.DefaultTTL)
-	seconds("max_ttl", &r.MaxTTL)
+	setSeconds(data, "default_ttl", &r.DefaultTTL)
+	setSeconds(data, "max_ttl", &r.MaxTTL)
 	if r.MaxTTL > 0 && r.DefaultTTL > r.MaxTTL {
 		return fault.New(fault.Refused, "default_ttl %s is longer than max_ttl %s: lower it or raise max_ttl", r.DefaultTTL, r.MaxTTL)
 	}
-	return r.updateCredential(data)
-}
-
-func (r *role) updateCredential(data *framework.FieldData) error {
-	kind := "password"
-	set(data, "credential_type", &kind)
-	if kind != "password" {
-		return fault.New(fault.Refused, "credential_type %q is not supported: use password", kind)
-	}
-	settings := map[string]string{}
-	set(data, "credential_config", &settings)
-	for key, value := range settings {
-		if key != "password_policy" {
-			return fault.New(fault.Refused, "credential_config has the unknown field %q: passwords know password_policy", key)
-		}
-		r.PasswordPolicy = value
-	}
-	return nil
+	return r.credential.update(data)
 }
 
 // expandJSON accepts a list of statements that a command line wrote as one text.
@@ -161,10 +143,6 @@ func (b *backend) readRole(ctx context.Context, req *logical.Request, data *fram
 	if stored == nil || err != nil {
 		return nil, err
 	}
-	settings := map[string]string{}
-	if stored.PasswordPolicy != "" {
-		settings["password_policy"] = stored.PasswordPolicy
-	}
 	return &logical.Response{Data: map[string]any{
 		"db_name":               stored.Config,
 		"creation_statements":   stored.CreationStatements,
@@ -173,8 +151,8 @@ func (b *backend) readRole(ctx context.Context, req *logical.Request, data *fram
 		"renew_statements":      stored.RenewStatements,
 		"default_ttl":           int64(stored.DefaultTTL / time.Second),
 		"max_ttl":               int64(stored.MaxTTL / time.Second),
-		"credential_type":       "password",
-		"credential_config":     settings,
+		"credential_type":       stored.kind(),
+		"credential_config":     stored.shown(),
 	}}, nil
 }
 

@@ -62,6 +62,8 @@ func (b *backend) rotateRoot(ctx context.Context, req *logical.Request, data *fr
 // rotate changes the password on the database and returns an instance that has
 // logged in with the new one. The new password is stored as pending first: a
 // crash at any point leaves both on record, and settle finds out which is real.
+// One that is pending already is set again: the database may still be about to
+// take it, and a third would let it be forgotten.
 func (b *backend) rotate(ctx context.Context, storage logical.Storage, name string, current *instance) (*instance, error) {
 	config, err := loadConfig(ctx, storage, name)
 	if err != nil {
@@ -70,15 +72,15 @@ func (b *backend) rotate(ctx context.Context, storage logical.Storage, name stri
 	if err := config.rotatable(name); err != nil {
 		return nil, err
 	}
-	next, err := b.newPassword(ctx, config.PasswordPolicy)
-	if err != nil {
-		return nil, err
+	if config.PendingPassword == "" {
+		if config.PendingPassword, err = b.newPassword(ctx, config.PasswordPolicy); err != nil {
+			return nil, err
+		}
 	}
 	// From here on the two passwords must not part because a client hung up.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callLimit)
 	defer cancel()
-	old := config.password()
-	config.PendingPassword = next
+	old, next := config.password(), config.PendingPassword
 	if err := store(ctx, storage, configPrefix+name, config); err != nil {
 		return nil, err
 	}
@@ -105,15 +107,19 @@ func (b *backend) rotate(ctx context.Context, storage logical.Storage, name stri
 		return settled, nil
 	}
 	settled.release()
-	if err == nil {
-		err = fault.New(fault.Refused, "the database still takes the old password of config %q: check root_rotation_statements", name)
+	if err != nil {
+		return nil, scrubbed(err, old, next)
 	}
-	return nil, scrubbed(err, old, next)
+	// It has done what it was told, and that was not to change the password.
+	if err := store(ctx, storage, configPrefix+name, config.withPassword(old)); err != nil {
+		return nil, err
+	}
+	return nil, fault.New(fault.Refused, "the database still takes the old password of config %q: check root_rotation_statements", name)
 }
 
 func (c *config) rotatable(name string) error {
 	if c.detail("username") == "" || c.password() == "" {
-		return fault.New(fault.Refused, "config %q has no username and password to rotate: write both to config/%s", name, name)
+		return fault.New(fault.Refused, "config %q has no username and password to rotate%s: write both to config/%s if the admin is to have a password", name, c.otherLogin(), name)
 	}
 	if url := c.detail("connection_url"); url != "" && !strings.Contains(url, "{{password}}") {
 		return fault.New(fault.Refused, "connection_url of config %q does not use {{password}}, a rotated one would never be tried: write it as …://{{username}}:{{password}}@…", name)
@@ -121,13 +127,29 @@ func (c *config) rotatable(name string) error {
 	return nil
 }
 
+// otherLogin names what the config logs in with in place of a password, where it
+// can be told.
+func (c *config) otherLogin() string {
+	for _, field := range []string{"auth_type", "tls_certificate_key", "private_key", "service_account_json"} {
+		if c.detail(field) != "" {
+			return ", it logs in with " + field
+		}
+	}
+	return ""
+}
+
 // settle ends a rotation, also one that a crash interrupted: whichever of the
-// two passwords logs in becomes the stored one. If neither does, both stay.
+// two passwords logs in becomes the stored one. While it is the old one, the new
+// one stays pending: what a database has been sent, it may do when whoever sent it
+// has long given up or died. If neither logs in, both stay.
 func (b *backend) settle(ctx context.Context, storage logical.Storage, name string, config *config) (*instance, error) {
 	secrets := []string{config.PendingPassword, config.password()}
 	var failed error
 	for _, candidate := range secrets {
 		tried := config.withPassword(candidate)
+		if candidate != config.PendingPassword {
+			tried.PendingPassword = config.PendingPassword
+		}
 		opened, err := b.initialize(ctx, tried, true)
 		if err != nil {
 			failed = scrubbed(err, secrets...)

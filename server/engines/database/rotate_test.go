@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/novatech/securevault/server/engines/database/fault"
 	"github.com/novatech/securevault/server/engines/enginetest"
 	"github.com/novatech/securevault/server/engines/enginetest/postgrestest"
 )
@@ -127,8 +128,45 @@ func TestACrashBeforeTheDatabaseChangedKeepsTheOldPassword(t *testing.T) {
 	}
 	mount.Restart(t, Factory)
 	mount.MustIssue(t, "creds/app")
-	if stored := storedConfig(t, mount); stored.PendingPassword != "" || stored.password() != firstPassword {
+	if stored := storedConfig(t, mount); stored.password() != firstPassword {
 		t.Error("the old password was not settled on")
+	}
+	mount.MustWrite(t, "rotate-root/shop", nil)
+	if stored := storedConfig(t, mount); stored.PendingPassword != "" || !adminLogsIn(t, stored.password()) {
+		t.Error("the next rotation did not settle it")
+	}
+}
+
+// A database carries out what it was sent also when it was too slow for whoever
+// sent it, or that one has died.
+func TestAPasswordThatTheDatabaseTakesLateIsNotForgotten(t *testing.T) {
+	mount, fake := mountFake(t)
+	mount.MustWrite(t, "roles/app", map[string]any{"db_name": "shop"})
+	fake.failWith(func(context.Context, string) error { return fault.New(fault.Later, "no answer in time") })
+	_, err := mount.Write(t.Context(), "rotate-root/shop", nil)
+	wantError(t, err, "no answer in time", "admins")
+	late := storedConfig(t, mount).PendingPassword
+	mount.MustIssue(t, "creds/app")
+
+	fake.failWith(nil)
+	mount.MustWrite(t, "config/shop", map[string]any{"verify_connection": false})
+	fake.set("admin", late)
+	mount.MustIssue(t, "creds/app")
+	if stored := storedConfig(t, mount); stored.password() != late || stored.PendingPassword != "" {
+		t.Error("the password that the database took late was not settled on")
+	}
+}
+
+func TestARotationOfWhichNobodyKnowsIsDoneAgainWithTheSamePassword(t *testing.T) {
+	mount, fake := mountFake(t)
+	fake.failWith(func(context.Context, string) error { return fault.New(fault.Later, "no answer in time") })
+	_, err := mount.Write(t.Context(), "rotate-root/shop", nil)
+	wantError(t, err, "no answer in time")
+	pending := storedConfig(t, mount).PendingPassword
+	fake.failWith(nil)
+	mount.MustWrite(t, "rotate-root/shop", nil)
+	if stored := storedConfig(t, mount); pending == "" || stored.password() != pending || stored.PendingPassword != "" {
+		t.Error("another password was made up while the database may still take the first")
 	}
 }
 
@@ -166,6 +204,40 @@ func TestALiteralPasswordCannotBeRotated(t *testing.T) {
 	wantError(t, err, "does not use {{password}}")
 	_, err = mount.Write(t.Context(), "rotate-root/unheard", nil)
 	wantError(t, err, `unknown config "unheard"`)
+}
+
+func TestAConfigWithoutAPasswordHasNothingToRotate(t *testing.T) {
+	cases := map[string]struct {
+		login map[string]any
+		want  string
+	}{
+		"tokens":        {map[string]any{"auth_type": "aws_iam"}, "it logs in with auth_type: write both to config/shop"},
+		"a certificate": {map[string]any{"tls_certificate_key": "PEM"}, "it logs in with tls_certificate_key: write both"},
+		"nothing":       {nil, `config "shop" has no username and password to rotate: write both`},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			mount, _ := mountFake(t)
+			mount.MustWrite(t, "config/shop", map[string]any{"password": "", "verify_connection": false})
+			mount.MustWrite(t, "config/shop", test.login)
+			response, err := mount.Handle(t.Context(), &logical.Request{Operation: logical.UpdateOperation, Path: "rotate-root/shop"})
+			wantError(t, err, test.want)
+			if got := statusOf(t, response, err); got != 400 {
+				t.Errorf("status is %d, want 400", got)
+			}
+		})
+	}
+}
+
+func TestTheRootPasswordIsRotatedOnRequestOnly(t *testing.T) {
+	mount, _ := mountFake(t)
+	for field, value := range map[string]any{"rotation_period": "24h", "rotation_schedule": "@daily", "rotation_window": 3600} {
+		_, err := mount.Write(t.Context(), "config/shop", map[string]any{field: value})
+		wantError(t, err, field+": the admin's password is rotated on request only")
+	}
+	mount.MustWrite(t, "config/shop", map[string]any{
+		"rotation_period": 0, "rotation_schedule": "", "rotation_window": nil, "disable_automated_rotation": false,
+	})
 }
 
 func TestResetAndReloadOpenTheConnectionAnew(t *testing.T) {

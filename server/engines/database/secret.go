@@ -32,26 +32,37 @@ type leased struct {
 	Config     string   `json:"db_name"`
 	Revocation []string `json:"revocation_statements"`
 
+	// Type is what the user was made with: the role may issue another type by now.
+	Type string `json:"credential_type,omitempty"`
 	// Session is where the user was about to be made; empty once it is made.
 	Session string `json:"session,omitempty"`
 	// ValidUntil is the deadline that a renewal has last set at the database;
 	// zero before the first.
 	ValidUntil time.Time `json:"valid_until,omitzero"`
+	// Ends is the end that the credential itself carries, as a certificate does;
+	// zero if renewals move it.
+	Ends time.Time `json:"ends,omitzero"`
 }
 
 // lease makes the answer to a request for credentials.
-func (b *backend) lease(name string, role *role, username, secret string) *logical.Response {
-	response := b.Secret(userSecretType).Response(map[string]any{
-		"username": username,
-		"password": secret,
-	}, map[string]any{
-		"username":              username,
-		"role":                  name,
-		"db_name":               role.Config,
-		"revocation_statements": role.RevocationStatements,
-	})
-	response.Secret.TTL = role.DefaultTTL
-	response.Secret.MaxTTL = role.MaxTTL
+func (b *backend) lease(from *order, made user) *logical.Response {
+	internal := map[string]any{
+		"username":              made.username,
+		"role":                  from.name,
+		"db_name":               from.role.Config,
+		"revocation_statements": from.role.RevocationStatements,
+	}
+	if kind := from.role.kind(); kind != passwordType { // most are, and there are very many
+		internal["credential_type"] = kind
+	}
+	most := from.role.MaxTTL
+	if !from.ends.IsZero() {
+		internal["ends"] = from.ends
+		most = time.Until(from.ends)
+	}
+	response := b.Secret(userSecretType).Response(made.data, internal)
+	response.Secret.TTL = from.role.DefaultTTL
+	response.Secret.MaxTTL = most
 	return response
 }
 
@@ -85,15 +96,17 @@ func (b *backend) renewUser(ctx context.Context, req *logical.Request, _ *framew
 	if role == nil {
 		return refuse("role %q no longer exists, its leases cannot be renewed: request new credentials under another role", memory.Role)
 	}
-	ttl, _, err := framework.CalculateTTL(b.System(), req.Secret.Increment, role.DefaultTTL, 0, role.MaxTTL, 0, req.Secret.IssueTime)
+	most := memory.longest(role, req.Secret.IssueTime)
+	ttl, _, err := framework.CalculateTTL(b.System(), req.Secret.Increment, role.DefaultTTL, 0, most, 0, req.Secret.IssueTime)
 	if err != nil {
 		return refuse("%s: request new credentials", err)
 	}
 	renewed := *req.Secret
 	renewed.TTL = role.DefaultTTL
-	renewed.MaxTTL = role.MaxTTL
-	first, last := deadlines(ttl, req.Secret.IssueTime.Add(cmp.Or(role.MaxTTL, b.System().MaxLeaseTTL())))
-	if len(role.RenewStatements) == 0 && !memory.ValidUntil.Before(first) && !memory.ValidUntil.After(last) {
+	renewed.MaxTTL = most
+	first, last := deadlines(ttl, req.Secret.IssueTime.Add(cmp.Or(most, b.System().MaxLeaseTTL())))
+	reaches := !memory.Ends.IsZero() || !memory.ValidUntil.Before(first) && !memory.ValidUntil.After(last)
+	if reaches && len(role.RenewStatements) == 0 {
 		return &logical.Response{Secret: &renewed}, nil
 	}
 	if err := b.extend(ctx, req.Storage, memory, role, last); err != nil {
@@ -102,6 +115,20 @@ func (b *backend) renewUser(ctx context.Context, req *logical.Request, _ *framew
 	renewed.InternalData = maps.Clone(renewed.InternalData)
 	renewed.InternalData["valid_until"] = last
 	return &logical.Response{Secret: &renewed}, nil
+}
+
+// longest returns how long the lease may live with all its renewals, as a role
+// writes it: 0 means the mount's. A credential that carries its own end does not
+// follow a max_ttl that was raised after.
+func (l leased) longest(role *role, issued time.Time) time.Duration {
+	if l.Ends.IsZero() {
+		return role.MaxTTL
+	}
+	left := l.Ends.Sub(issued)
+	if role.MaxTTL > 0 {
+		return min(left, role.MaxTTL)
+	}
+	return left
 }
 
 // deadlines returns between which times the database may end a user whose lease
@@ -130,7 +157,7 @@ func (b *backend) extend(ctx context.Context, storage logical.Storage, memory le
 	defer cancel()
 	_, err = database.UpdateUser(ctx, dbplugin.UpdateUserRequest{
 		Username:       memory.Username,
-		CredentialType: dbplugin.CredentialTypePassword,
+		CredentialType: pluginType(memory.Type),
 		Expiration: &dbplugin.ChangeExpiration{
 			NewExpiration: expiration,
 			Statements:    dbplugin.Statements{Commands: role.RenewStatements},

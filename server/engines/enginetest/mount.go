@@ -7,11 +7,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/novatech/securevault/server/core/intent"
 )
 
 // Mount is a mounted engine.
@@ -19,6 +23,9 @@ type Mount struct {
 	Backend logical.Backend
 	Storage logical.Storage
 	System  *logical.StaticSystemView
+
+	mu     sync.Mutex
+	undone []*logical.Secret // intents of requests that failed
 }
 
 // Lease is an issued credential.
@@ -58,7 +65,8 @@ func (m *Mount) Restart(t testing.TB, factory logical.Factory) {
 	m.Backend = backend
 }
 
-// Handle sends a request as the core does. An error response is an error.
+// Handle sends a request as the core does. An error response is an error, of
+// status 400.
 func (m *Mount) Handle(ctx context.Context, req *logical.Request) (*logical.Response, error) {
 	req.Storage = m.Storage
 	if req.DisplayName == "" {
@@ -75,7 +83,7 @@ func (m *Mount) Handle(ctx context.Context, req *logical.Request) (*logical.Resp
 	}
 	response, err := m.Backend.HandleRequest(ctx, req)
 	if err == nil && response.IsError() {
-		err = response.Error()
+		err = logical.CodedError(http.StatusBadRequest, response.Error().Error())
 	}
 	return response, err
 }
@@ -110,8 +118,10 @@ func (m *Mount) Issue(ctx context.Context, path string) (*Lease, error) {
 // IssueAs reads a credential for a client of that display name.
 func (m *Mount) IssueAs(ctx context.Context, path, displayName string) (*Lease, error) {
 	issued := time.Now()
-	response, err := m.Handle(ctx, &logical.Request{Operation: logical.ReadOperation, Path: path, DisplayName: displayName})
+	var planned plan
+	response, err := m.Handle(intent.With(ctx, &planned), &logical.Request{Operation: logical.ReadOperation, Path: path, DisplayName: displayName})
 	if err != nil {
+		m.keep(planned.secret)
 		return nil, err
 	}
 	if response == nil || response.Secret == nil {
@@ -133,6 +143,41 @@ func (m *Mount) MustIssue(t testing.TB, path string) *Lease {
 		t.Fatalf("reading %s: %v", path, err)
 	}
 	return lease
+}
+
+// plan is the intent of one request.
+type plan struct{ secret *logical.Secret }
+
+// Record implements intent.Recorder.
+func (p *plan) Record(_ context.Context, secret *logical.Secret) (err error) {
+	p.secret, err = persisted(secret)
+	return err
+}
+
+// Withdraw implements intent.Recorder.
+func (p *plan) Withdraw(context.Context) { p.secret = nil }
+
+// keep remembers an intent for Undo; nil is none.
+func (m *Mount) keep(secret *logical.Secret) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if secret != nil {
+		m.undone = append(m.undone, secret)
+	}
+}
+
+// Undo ends what failed requests may have left, as the core does: what they said
+// that they were about to make, and did not take back.
+func (m *Mount) Undo(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.undone) > 0 {
+		if err := m.Revoke(ctx, &Lease{Secret: m.undone[0]}); err != nil {
+			return err
+		}
+		m.undone = m.undone[1:]
+	}
+	return nil
 }
 
 // persisted returns what is left of a secret after the core has stored it.

@@ -20,6 +20,13 @@ type Suite struct {
 	// Login uses what an issued credential's data says. It must return an error
 	// if, and only if, the target refuses the credential.
 	Login func(ctx context.Context, data map[string]any) (Session, error)
+
+	// Proxy, if set, is how the engine reaches the target. Run then also takes
+	// the target down.
+	Proxy *Proxy
+	// Users, if set, names the users on the target now. Run then also checks that
+	// an outage leaves none behind.
+	Users func(t testing.TB) []string
 }
 
 // Write is a path and what to write there.
@@ -46,7 +53,8 @@ const (
 	patience = 10 * time.Second
 )
 
-// Run takes one credential through its life, then issues many at once.
+// Run takes one credential through its life, then issues many at once, then
+// takes the target down.
 func (s Suite) Run(t *testing.T) {
 	mount := NewMount(t, s.Factory)
 	for _, write := range s.Setup {
@@ -54,6 +62,9 @@ func (s Suite) Run(t *testing.T) {
 	}
 	t.Run("a credential works until it is revoked", func(t *testing.T) { s.life(t, mount) })
 	t.Run("many at once are distinct and all end", func(t *testing.T) { s.many(t, mount) })
+	if s.Proxy != nil {
+		s.outages(t, mount)
+	}
 }
 
 func (s Suite) life(t *testing.T, mount *Mount) {
@@ -115,6 +126,7 @@ func (s Suite) many(t *testing.T, mount *Mount) {
 	if t.Failed() {
 		return
 	}
+	checkDistinct(t, leases)
 	each(t, func(i int) error {
 		session, err := s.Login(t.Context(), leases[i].Data)
 		if err != nil {
@@ -132,6 +144,21 @@ func (s Suite) many(t *testing.T, mount *Mount) {
 		}
 		return nil
 	})
+}
+
+// checkDistinct expects no part of a credential that is its own to be another's too.
+func checkDistinct(t *testing.T, leases []*Lease) {
+	t.Helper()
+	for _, field := range []string{"username", "password", "private_key", "id", "api_key"} {
+		owners := map[any]int{}
+		for i, lease := range leases {
+			value, has := lease.Data[field]
+			if other, taken := owners[value]; has && taken {
+				t.Errorf("credentials %d and %d have the same %s", other+1, i+1, field)
+			}
+			owners[value] = i
+		}
+	}
 }
 
 // each runs one task for every credential, all at the same time.

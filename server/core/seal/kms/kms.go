@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	wrapping "github.com/hashicorp/go-kms-wrapping/v2"
 	"github.com/hashicorp/go-kms-wrapping/wrappers/awskms/v2"
@@ -23,6 +24,10 @@ import (
 
 	"github.com/novatech/securevault/server/core/seal"
 )
+
+// patience is how long reaching a key service may take. Some wrappers go on
+// for a minute, whoever waits for them.
+const patience = 15 * time.Second
 
 // New returns what guards the root key as c says, or nil for shares. It reads
 // files, and reaches no network.
@@ -127,8 +132,21 @@ func (s *service) connect(ctx context.Context) (wrapping.Wrapper, error) {
 	if s.connected != nil {
 		return s.connected, nil
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it did not answer within %s", patience))
+	defer cancel()
 	w := s.build()
-	if _, err := w.SetConfig(ctx, wrapping.WithConfigMap(s.params)); err != nil {
+	configured := make(chan error, 1)
+	go func() {
+		_, err := w.SetConfig(ctx, wrapping.WithConfigMap(s.params))
+		configured <- err
+	}()
+	var err error
+	select {
+	case err = <-configured:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("reaching the key service %q: %w; check the seal stanza and that the service answers", s.kind, err)
 	}
 	s.connected = w

@@ -2,9 +2,11 @@ package kms
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,6 +14,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	wrapping "github.com/hashicorp/go-kms-wrapping/v2"
 
 	"github.com/novatech/securevault/server/core/seal"
 	"github.com/novatech/securevault/server/store/inmem"
@@ -183,8 +189,8 @@ func TestAWSOpensTheSeal(t *testing.T) {
 	opens(t, "awskms", newWrapper(t, "awskms", params), newWrapper(t, "awskms", params))
 }
 
-// The clouds' own services cannot be had here: this shows that their wrappers
-// are reached, and say what they miss.
+// How Google and Azure open a server is shown where there is one: package main,
+// TestGoogleUnsealsAServer and TestAzureUnsealsAServer.
 func TestACloudSaysWhatItsSealMisses(t *testing.T) {
 	for kind, want := range map[string]string{"gcpckms": "project", "azurekeyvault": "vault name"} {
 		_, err := newWrapper(t, kind, map[string]string{}).Wrap(t.Context(), []byte("key"))
@@ -192,6 +198,31 @@ func TestACloudSaysWhatItsSealMisses(t *testing.T) {
 			t.Errorf("%s: %v; want %q", kind, err, want)
 		}
 	}
+}
+
+// hanging is a key service that never answers.
+type hanging struct{ wrapping.Wrapper }
+
+func (hanging) SetConfig(context.Context, ...wrapping.Option) (*wrapping.WrapperConfig, error) {
+	time.Sleep(time.Minute) // whatever becomes of its context, as Google's does
+	return nil, errors.New("too late")
+}
+
+func TestAServiceThatDoesNotAnswerIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &service{kind: "gcpckms", build: func() wrapping.Wrapper { return hanging{} }}
+		began := time.Now()
+		_, err := w.Wrap(t.Context(), []byte("key"))
+		if err == nil || !strings.Contains(err.Error(), `reaching the key service "gcpckms": it did not answer within 15s`) || time.Since(began) != patience {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		if _, err := w.Unwrap(ctx, nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled: %v", err)
+		}
+		time.Sleep(time.Minute)
+	})
 }
 
 func FuzzDecodeKey(f *testing.F) {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -62,29 +63,44 @@ const (
 	shortest = 4
 )
 
-// Scrub returns text without the secrets, whether plain or escaped for a URL. A
-// quoted word that is part of a secret goes as well: a database that trips over
-// a password quotes the piece it choked on. Line breaks become semicolons. A text
-// that holds a very short secret is withheld whole.
+// Scrub returns text without the secrets, whether plain, quoted by Go or escaped for
+// a URL. A quoted word that is part of a secret goes as well: a database that trips
+// over a password quotes the piece it choked on. Line breaks become semicolons. A
+// text that holds a very short secret is withheld whole.
 func Scrub(text string, secrets ...string) string {
-	text = strings.Join(strings.FieldsFunc(text, func(char rune) bool { return char == '\n' || char == '\t' }), "; ")
+	text = oneLine(text)
 	for _, secret := range secrets {
-		if secret == "" {
+		plain := oneLine(secret)
+		if plain == "" {
 			continue
 		}
-		if len(secret) < shortest && strings.Contains(text, secret) {
+		if len(plain) < shortest && strings.Contains(text, plain) {
 			return redacted + " (the message is withheld: it may cite a very short password)"
 		}
-		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+		for _, form := range append(escaped(secret), plain) {
 			text = strings.ReplaceAll(text, form, redacted)
 		}
 		words := strings.Split(text, `"`)
 		for i := 1; i < len(words); i += 2 {
-			if words[i] != "" && strings.Contains(secret, words[i]) {
+			if words[i] != "" && strings.Contains(plain, words[i]) {
 				words[i] = redacted
 			}
 		}
 		text = strings.Join(words, `"`)
 	}
 	return text
+}
+
+// escaped returns what a secret looks like in Go's quotes, and in the parts of a URL.
+func escaped(secret string) []string {
+	quoted := strconv.Quote(secret)
+	return []string{
+		quoted[1 : len(quoted)-1], url.QueryEscape(secret), url.PathEscape(secret),
+		url.UserPassword("", secret).String()[1:],
+	}
+}
+
+// oneLine makes one line of several, of a key in PEM just as of a message.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(char rune) bool { return char == '\n' || char == '\t' }), "; ")
 }

@@ -1,9 +1,12 @@
 package fault
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -13,6 +16,7 @@ func TestScrubRemovesASecretInEveryForm(t *testing.T) {
 		"plain":                    {"password p@ss w/rd-1 is wrong", "password **redacted** is wrong"},
 		"escaped for a query":      {"url p%40ss+w%2Frd-1", "url **redacted**"},
 		"escaped for a path":       {"url p@ss%20w%2Frd-1", "url **redacted**"},
+		"escaped for a user":       {"url postgresql://admin:p%40ss%20w%2Frd-1@db", "url postgresql://admin:**redacted**@db"},
 		"a piece in quotes":        {`syntax error at or near "ss w"`, `syntax error at or near "**redacted**"`},
 		"other quoted words":       {`relation "orders" does not exist`, `relation "orders" does not exist`},
 		"line breaks":              {"first\n\tsecond", "first; second"},
@@ -28,12 +32,43 @@ func TestScrubRemovesASecretInEveryForm(t *testing.T) {
 	}
 }
 
+func TestScrubRemovesASecretOfSeveralLines(t *testing.T) {
+	const key = "-----BEGIN KEY-----\nabc\n\ndef\n-----END KEY-----\n"
+	if got := Scrub("parsing "+key+"failed", key); got != "parsing **redacted**; failed" {
+		t.Errorf("got %q", got)
+	}
+	if got := Scrub(fmt.Sprintf("parsing %q failed", key), key); got != `parsing "**redacted**" failed` {
+		t.Errorf("in quotes: %q", got)
+	}
+}
+
 func TestAVeryShortSecretIsNotSpeltByTheHolesItLeaves(t *testing.T) {
 	if got := Scrub("connecting to database mydb", "b"); strings.Contains(got, "data") {
 		t.Errorf("got %q, want the message withheld", got)
 	}
 	if got := Scrub("nothing of it here", "q"); got != "nothing of it here" {
 		t.Errorf("got %q, want it unchanged", got)
+	}
+}
+
+func TestAConnectionThatFailedIsExplainedInTheOperatorsWords(t *testing.T) {
+	cases := map[string]struct {
+		err  error
+		want string
+	}{
+		"an unknown host":            {fmt.Errorf("dialling: %w", &net.DNSError{Err: "timeout", Name: "db.example"}), "check the host name in url"},
+		"an unknown host, flattened": {errors.New("lookup db.example: no such host"), "check the host name in url"},
+		"a closed port":              {&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "check that the server runs and listens on that port"},
+		"an unknown authority":       {x509.UnknownAuthorityError{}, "check ca_cert and the server's certificate"},
+		"a server without TLS":       {errors.New("tls: first record does not look like a TLS handshake"), "check ca_cert and the server's certificate"},
+		"anything else":              {errors.New("broken pipe"), ""},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := AdviseOnConnection(test.err, "url", "ca_cert"); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
 	}
 }
 

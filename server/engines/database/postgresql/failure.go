@@ -1,9 +1,9 @@
 package postgresql
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,6 +16,9 @@ const (
 	codeUndefinedObject = "42704"
 	codeDuplicateObject = "42710"
 	codeInternalError   = "XX000"
+
+	codeInsufficientPrivilege = "42501"
+	codeRowTooBig             = "54000" // such as that of a table with the privileges of each role
 )
 
 // hints by SQLSTATE, or by its first two characters.
@@ -25,7 +28,7 @@ func hint(code string) string {
 		return "check username and password of the config, and pg_hba.conf on the server"
 	case "3D000":
 		return "check the database's name in connection_url"
-	case "42501":
+	case codeInsufficientPrivilege:
 		return "give the config's username the privilege, see the README of the postgresql engine"
 	case "42601":
 		return "correct the SQL of the statements"
@@ -33,6 +36,8 @@ func hint(code string) string {
 		return "correct the name in the statements or create it"
 	case codeDuplicateObject:
 		return "add {{random 12}} to username_template"
+	case codeRowTooBig:
+		return "a table keeps the privileges of a few hundred roles: grant them to one role, and in the statements that role to {{name}}"
 	case "2BP01":
 		return "another role granted these privileges: revoke them as that role or as a superuser"
 	}
@@ -53,7 +58,7 @@ func transient(refusal *pgconn.PgError) bool {
 	case "08", "40", "53", "57", "58":
 		return true
 	}
-	return refusal.Code == "55P03" || collided(refusal)
+	return refusal.Code == "55P03" || refusal.Code == codeRowTooBig || collided(refusal)
 }
 
 // collided tells whether two sessions changed one catalog row at once, which
@@ -89,26 +94,27 @@ func (d *Database) explain(err error, what string, secrets ...string) error {
 // explainConnect is explain for the time before a session exists. Whatever the
 // server says then, the client's request may be fine: the class is Later.
 func (d *Database) explainConnect(err error, what string) error {
+	var explained *fault.Error
+	if errors.As(err, &explained) {
+		return err
+	}
 	var refusal *pgconn.PgError
 	if errors.As(err, &refusal) {
-		return fault.New(fault.Later, "%s: %s (SQLSTATE %s): %s", what, fault.Scrub(refusal.Message, d.password), refusal.Code, hint(refusal.Code))
+		advice := hint(refusal.Code)
+		if d.identity != nil && strings.HasPrefix(refusal.Code, "28") {
+			advice = d.identity.advice()
+		}
+		return fault.New(fault.Later, "%s: %s (SQLSTATE %s): %s", what, fault.Scrub(refusal.Message, d.password), refusal.Code, advice)
 	}
 	text := err.Error()
 	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) {
 		text = connect.Unwrap().Error()
 	}
-	var lookup *net.DNSError
-	advice := "check host, port and TLS settings of connection_url"
+	advice := cmp.Or(fault.AdviseOnConnection(err, "connection_url", "sslmode, sslrootcert"), "check host, port and TLS settings of connection_url")
 	switch {
-	case errors.As(err, &lookup):
-		advice = "check the host name in connection_url"
 	case strings.Contains(text, "refused TLS"):
 		advice = "turn on ssl on the server, or set sslmode=disable in connection_url"
-	case strings.Contains(text, "connection refused"):
-		advice = "check that the server runs and listens on that port"
-	case strings.Contains(text, "tls: ") || strings.Contains(text, "x509: "):
-		advice = "check sslmode, sslrootcert and the server's certificate"
 	case errors.Is(err, context.DeadlineExceeded):
 		advice = "the server did not answer in time: check host, port and firewall, or raise max_open_connections if it is busy"
 	}

@@ -10,12 +10,15 @@
 // what they mean in psql, and runs the text as one transaction.
 //
 // Start reading at user.go (create, renew, change the password), then revoke.go;
-// scram.go keeps passwords from the server; settings.go makes the connection pool, failure.go explains errors.
+// scram.go keeps passwords from the server; issue.go makes roles that log in with
+// tokens of AWS; settings.go makes the connection pool, login.go and tls.go how the
+// admin gets in, failure.go explains errors.
 package postgresql
 
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/database/dbplugin/v5"
@@ -34,13 +37,18 @@ const acquireLimit = 8 * time.Second
 // Database is one configured PostgreSQL server. Its methods may be called
 // concurrently once Initialize has returned.
 type Database struct {
-	pool      *pgxpool.Pool
-	usernames username.Generator
-	password  string // the admin's: scrubbed from errors
+	pool *pgxpool.Pool
+	username.Generator
+	password string   // the admin's: scrubbed from errors
+	identity identity // makes the admin's passwords instead; nil: it has one of its own
+	aws      *atAWS   // makes tokens for those who are issued; nil: nobody does
 
 	authentication string               // how passwords of roles are sent
 	endings        *batch.Queue[ending] // roles on their way out
 	session        string               // application_name of our connections, and of nobody else's
+
+	mu     sync.Mutex
+	strays []uint32 // guarded by mu; processes of the server that may still create a role
 }
 
 var _ dbplugin.Database = (*Database)(nil)
@@ -66,7 +74,7 @@ func (d *Database) Initialize(ctx context.Context, req dbplugin.InitializeReques
 		return dbplugin.InitializeResponse{}, err
 	}
 	d.password, d.authentication = settings.Password, settings.Authentication
-	if d.usernames, err = username.New(settings.UsernameTemplate, maxNameBytes); err != nil {
+	if d.Generator, err = username.New(settings.UsernameTemplate, maxNameBytes); err != nil {
 		return dbplugin.InitializeResponse{}, fault.New(fault.Refused, "%s", fault.Scrub(err.Error(), d.password))
 	}
 	config, err := settings.poolConfig()
@@ -76,6 +84,9 @@ func (d *Database) Initialize(ctx context.Context, req dbplugin.InitializeReques
 	d.password = config.ConnConfig.Password                 // connection_url may hold one of its own
 	if open, idle, _, _ := settings.Limits(); idle < open { // poolConfig has checked them
 		config.AfterRelease = func(*pgx.Conn) bool { return int(d.pool.Stat().IdleConns()) < idle }
+	}
+	if err := d.identify(ctx, settings.Cloud, config); err != nil {
+		return dbplugin.InitializeResponse{}, err
 	}
 	d.session = config.ConnConfig.RuntimeParams["application_name"]
 	pool, err := pgxpool.NewWithConfig(ctx, config)
@@ -90,7 +101,7 @@ func (d *Database) Initialize(ctx context.Context, req dbplugin.InitializeReques
 		}
 	}
 	response := dbplugin.InitializeResponse{Config: req.Config}
-	response.SetSupportedCredentialTypes([]dbplugin.CredentialType{dbplugin.CredentialTypePassword})
+	response.SetSupportedCredentialTypes([]dbplugin.CredentialType{dbplugin.CredentialTypePassword, dbplugin.CredentialTypeClientCertificate})
 	return response, nil
 }
 
@@ -127,6 +138,26 @@ func (d *Database) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 		target := d.pool.Config().ConnConfig
 		return nil, d.explainConnect(err, fmt.Sprintf("connecting to %s:%d, database %q, as %q",
 			target.Host, target.Port, target.Database, target.User))
+	}
+	return conn, nil
+}
+
+// connect opens a connection to another database of the server, to be closed by
+// the caller.
+func (d *Database) connect(ctx context.Context, database string) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, acquireLimit)
+	defer cancel()
+	config := d.pool.Config()
+	target := config.ConnConfig
+	target.Database = database
+	if config.BeforeConnect != nil {
+		if err := config.BeforeConnect(ctx, target); err != nil {
+			return nil, err
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, target)
+	if err != nil {
+		return nil, d.explainConnect(err, fmt.Sprintf("connecting to database %q", database))
 	}
 	return conn, nil
 }

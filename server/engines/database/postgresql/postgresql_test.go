@@ -77,6 +77,7 @@ func TestErrorsSayWhatToDoAndNoPassword(t *testing.T) {
 		"a full server":                {&pgconn.PgError{Code: "53300", Message: "too many clients"}, fault.Later, "lower max_open_connections"},
 		"a server shutting down":       {&pgconn.PgError{Code: "57P01", Message: "terminating"}, fault.Later, "try again"},
 		"a collision":                  {&pgconn.PgError{Code: "XX000", Message: "tuple concurrently updated"}, fault.Later, "tuple concurrently updated"},
+		"too many roles on a table":    {&pgconn.PgError{Code: "54000", Message: "row is too big"}, fault.Later, "grant them to one role"},
 		"a broken connection":          {errors.New("write: broken pipe admin-secret"), fault.Later, "the connection to the server broke"},
 		"an end of the request":        {context.Canceled, fault.Later, "context canceled"},
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/database/dbplugin/v5"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/novatech/securevault/server/engines/database/fault"
 )
@@ -42,8 +43,9 @@ func (e ending) hasStatements() bool {
 type role struct {
 	ending
 	id            uint32
-	member        bool // we may act for the role: superusers always may
-	serverVersion int  // as in server_version_num: 160003 is 16.3
+	member        bool     // we may act for the role: superusers always may
+	groups        []string // that the role is a member of
+	serverVersion int      // as in server_version_num: 160003 is 16.3
 }
 
 // errTogether asks for a role to be ended alone.
@@ -93,6 +95,7 @@ func (d *Database) end(ctx context.Context, endings []ending) error {
 		run  func(context.Context, *pgx.Conn, []role) error
 	}{
 		{"locking out", lockOut},
+		{"becoming a member of", takeOver},
 		{"ending the sessions of", endSessions},
 		{"clearing the privileges of", clearPrivileges},
 		{"clearing in other databases the privileges of", d.clearElsewhere},
@@ -120,8 +123,9 @@ func describe(endings []ending) string {
 
 // lookUp returns those of the roles that exist.
 func lookUp(ctx context.Context, conn *pgx.Conn, endings []ending) ([]role, error) {
-	const query = `SELECT rolname, oid, pg_has_role(oid, 'USAGE'), current_setting('server_version_num')::int
-		FROM pg_roles WHERE rolname = ANY($1)`
+	const query = `SELECT rolname, oid, pg_has_role(oid, 'USAGE'), current_setting('server_version_num')::int,
+			ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid)
+		FROM pg_roles r WHERE rolname = ANY($1)`
 	byName := make(map[string]ending, len(endings))
 	names := make([]string, len(endings))
 	for i, e := range endings {
@@ -132,31 +136,52 @@ func lookUp(ctx context.Context, conn *pgx.Conn, endings []ending) ([]role, erro
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r role, err error) {
-		err = row.Scan(&r.name, &r.id, &r.member, &r.serverVersion)
+		err = row.Scan(&r.name, &r.id, &r.member, &r.serverVersion, &r.groups)
 		r.ending = byName[r.name]
 		return r, err
 	})
 }
 
 // lockOut forbids new sessions. It is committed on its own: a login checks what
-// is committed. An admin that is no superuser also makes itself a member of the
-// role, without which it could not act for it; since PostgreSQL 16 the creator
-// of a role may grant it, but does not inherit from it.
+// is committed.
 func lockOut(ctx context.Context, conn *pgx.Conn, targets []role) error {
 	var text strings.Builder
 	for _, target := range targets {
-		name := identifier(target.name)
-		fmt.Fprintf(&text, "ALTER ROLE %s NOLOGIN;\n", name)
+		fmt.Fprintf(&text, "ALTER ROLE %s NOLOGIN;\n", identifier(target.name))
+	}
+	return execute(ctx, conn, text.String())
+}
+
+// takeOver makes an admin that is no superuser a member of the roles, without
+// which it could not act for them. Before, the roles leave their groups:
+// pg_hba.conf may tell by a group how to log in, and would have the admin do the
+// same, for good if the role cannot be dropped.
+func takeOver(ctx context.Context, conn *pgx.Conn, targets []role) error {
+	var leaving, joining strings.Builder
+	for _, target := range targets {
 		if target.member {
 			continue
 		}
-		fmt.Fprintf(&text, "GRANT %s TO CURRENT_USER", name)
-		if target.serverVersion >= 160000 {
-			text.WriteString(" WITH INHERIT TRUE, SET TRUE")
+		name := identifier(target.name)
+		for _, group := range target.groups {
+			fmt.Fprintf(&leaving, "REVOKE %s FROM %s;\n", identifier(group), name)
 		}
-		text.WriteString(";\n")
+		fmt.Fprintf(&joining, "GRANT %s TO CURRENT_USER", name)
+		if target.serverVersion >= 160000 { // the creator of a role may grant it, but does not inherit from it
+			joining.WriteString(" WITH INHERIT TRUE, SET TRUE")
+		}
+		joining.WriteString(";\n")
 	}
-	return execute(ctx, conn, text.String())
+	if joining.Len() == 0 {
+		return nil
+	}
+	err := execute(ctx, conn, leaving.String()+joining.String())
+	var refusal *pgconn.PgError
+	if len(targets) == 1 && leaving.Len() > 0 && errors.As(err, &refusal) && refusal.Code == codeInsufficientPrivilege {
+		// The group is one that somebody else put it in.
+		err = execute(ctx, conn, joining.String())
+	}
+	return err
 }
 
 func endSessions(ctx context.Context, conn *pgx.Conn, targets []role) error {
@@ -219,14 +244,9 @@ func (d *Database) clearElsewhere(ctx context.Context, conn *pgx.Conn, targets [
 }
 
 func (d *Database) clearIn(ctx context.Context, database string, targets []role) error {
-	config := d.pool.Config().ConnConfig.Copy()
-	config.Database = database
-	what := fmt.Sprintf("connecting to database %q", database)
-	dialling, cancel := context.WithTimeout(ctx, acquireLimit)
-	defer cancel()
-	conn, err := pgx.ConnectConfig(dialling, config)
+	conn, err := d.connect(ctx, database)
 	if err != nil {
-		return d.explainConnect(err, what)
+		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	return d.explain(clearPrivileges(ctx, conn, targets), fmt.Sprintf("in database %q", database))

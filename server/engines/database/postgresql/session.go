@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -25,13 +26,14 @@ func newSession(name string) string {
 // Session names the sessions through which this Database creates roles.
 func (d *Database) Session() string { return d.session }
 
-// EndSession returns once another Database of that session can create nothing
-// any more. When a server is killed, PostgreSQL does not notice: a statement
-// that has reached it is executed, be it much later. Only when the sessions are
-// gone can it be told whether the role exists.
+// EndSession returns once nothing is created any more by another Database of that
+// session, or by a connection that this one has lost. When a server is killed, or
+// a connection breaks, PostgreSQL does not notice: a statement that has reached it
+// is executed, be it much later. Only when the sessions are gone can it be told
+// whether the role exists.
 func (d *Database) EndSession(ctx context.Context, session string) error {
 	if session == d.session {
-		return nil
+		return d.endStrays(ctx)
 	}
 	conn, err := d.acquire(ctx)
 	if err != nil {
@@ -41,6 +43,30 @@ func (d *Database) EndSession(ctx context.Context, session string) error {
 	const query = `SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity
 		WHERE pid <> pg_backend_pid() AND usename = current_user AND application_name = $1`
 	return d.explain(untilNone(ctx, conn, query, session), "ending the sessions of another server")
+}
+
+// stray remembers a process of the server whose connection broke while it created
+// a role, and that could not be ended then.
+func (d *Database) stray(pid uint32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.strays = append(d.strays, pid)
+}
+
+func (d *Database) endStrays(ctx context.Context) error {
+	d.mu.Lock()
+	strays := slices.Clone(d.strays)
+	d.mu.Unlock()
+	for _, pid := range strays {
+		if err := d.endBackend(ctx, pid); err != nil {
+			return d.explain(err, "ending a session whose connection broke")
+		}
+		// Not before: others must not find it gone while it is on its way out.
+		d.mu.Lock()
+		d.strays = slices.DeleteFunc(d.strays, func(other uint32) bool { return other == pid })
+		d.mu.Unlock()
+	}
+	return nil
 }
 
 // untilNone repeats a query that asks server processes to end, until it tells

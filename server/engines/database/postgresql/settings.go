@@ -26,7 +26,9 @@ const (
 type settings struct {
 	details.Common `mapstructure:",squash"`
 	details.Pool   `mapstructure:",squash"`
-	Authentication string `mapstructure:"password_authentication"`
+	Authentication string       `mapstructure:"password_authentication"`
+	Cloud          cloud        `mapstructure:",squash"`
+	Certificates   certificates `mapstructure:",squash"`
 }
 
 const exampleURL = "postgresql://{{username}}:{{password}}@HOST:5432/DATABASE"
@@ -34,6 +36,9 @@ const exampleURL = "postgresql://{{username}}:{{password}}@HOST:5432/DATABASE"
 func decodeSettings(given map[string]any) (settings, error) {
 	var decoded settings
 	if err := details.Decode("postgresql-database-plugin", given, &decoded); err != nil {
+		return settings{}, err
+	}
+	if err := decoded.Cloud.check(decoded.Password); err != nil {
 		return settings{}, err
 	}
 	if err := decoded.Check(exampleURL); err != nil {
@@ -76,6 +81,9 @@ func (s settings) poolConfig() (*pgxpool.Config, error) {
 	// Unnamed statements: one round trip, and proxies that pool transactions
 	// keep working.
 	target.DefaultQueryExecMode = pgx.QueryExecModeExec
+	if err := s.secure(&target.Config); err != nil {
+		return nil, err
+	}
 	return config, s.limit(config)
 }
 

@@ -3,6 +3,7 @@ package postgresql
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"time"
 
@@ -11,9 +12,12 @@ import (
 
 	"github.com/novatech/securevault/server/engines/database/fault"
 	"github.com/novatech/securevault/server/engines/database/statement"
+	"github.com/novatech/securevault/server/engines/database/username"
 )
 
 const (
+	defaultCertificateCreation = `CREATE ROLE "{{name}}" LOGIN`
+
 	defaultRenewal  = `ALTER ROLE "{{name}}" VALID UNTIL '{{expiration}}'`
 	defaultPassword = `ALTER ROLE "{{username}}" WITH PASSWORD '{{password}}'`
 
@@ -27,36 +31,37 @@ const undoLimit = 10 * time.Second
 // NewUser creates a role with the creation statements, all of them or none. The
 // rollback statements are not needed: the server rolls back.
 func (d *Database) NewUser(ctx context.Context, req dbplugin.NewUserRequest) (dbplugin.NewUserResponse, error) {
-	name, err := d.NewUsername(req.UsernameConfig)
-	if err != nil {
-		return dbplugin.NewUserResponse{}, err
-	}
-	_, err = d.NewNamedUser(ctx, name, req)
-	return dbplugin.NewUserResponse{Username: name}, err
-}
-
-// NewUsername makes up the name of a role that is about to be created.
-func (d *Database) NewUsername(metadata dbplugin.UsernameMetadata) (string, error) {
-	name, err := d.usernames.Generate(metadata)
-	if err != nil {
-		return "", fault.New(fault.Refused, "%s", err)
-	}
-	return name, nil
+	return username.NewUser(ctx, d, req)
 }
 
 // NewNamedUser is NewUser for a role of that name. It returns what the server
 // warns of.
 func (d *Database) NewNamedUser(ctx context.Context, name string, req dbplugin.NewUserRequest) (warnings []string, err error) {
-	if req.CredentialType != dbplugin.CredentialTypePassword {
-		return nil, fault.New(fault.Refused, "credential_type %q is unknown to PostgreSQL: use password", req.CredentialType)
+	switch req.CredentialType {
+	case dbplugin.CredentialTypePassword:
+		password, err := d.sent(req.Password)
+		if err != nil {
+			return nil, err
+		}
+		return d.newRole(ctx, name, req, "", map[string]string{"password": password})
+	case dbplugin.CredentialTypeClientCertificate:
+		return d.newRole(ctx, name, req, defaultCertificateCreation, nil)
 	}
-	password, err := d.sent(req.Password)
-	if err != nil {
-		return nil, err
+	return nil, fault.New(fault.Refused, "credential_type %q is unknown to PostgreSQL: use password or client_certificate", req.CredentialType)
+}
+
+// newRole creates a role of any kind. The values are what its statements know
+// beside its name and end; otherwise stands for statements that are not given.
+func (d *Database) newRole(ctx context.Context, name string, req dbplugin.NewUserRequest, otherwise string, values map[string]string) (warnings []string, err error) {
+	if len(name) > maxNameBytes { // the common name of a certificate may be longer
+		return nil, fault.New(fault.Refused, "the name %q has %d bytes, PostgreSQL allows %d: shorten it with truncate", name, len(name), maxNameBytes)
 	}
-	text, err := render("creation_statements", req.Statements, map[string]string{
-		"name": name, "username": name, "password": password, "expiration": req.Expiration.Format(expirationFormat),
-	})
+	known := map[string]string{"name": name, "username": name, "expiration": req.Expiration.Format(expirationFormat)}
+	maps.Copy(known, values)
+	text, err := render("creation_statements", orDefault(req.Statements, otherwise), known)
+	if err == nil {
+		err = statement.CheckNamed([]string{text}, name)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +70,14 @@ func (d *Database) NewNamedUser(ctx context.Context, name string, req dbplugin.N
 		warnings[i] = "PostgreSQL warns: " + fault.Scrub(warning, req.Password, d.password)
 	}
 	return warnings, d.explain(err, "running creation_statements", req.Password)
+}
+
+// orDefault returns the statements, or the default if none are given.
+func orDefault(statements dbplugin.Statements, otherwise string) dbplugin.Statements {
+	if otherwise != "" && strings.TrimSpace(strings.Join(statements.Commands, "")) == "" {
+		statements.Commands = []string{otherwise}
+	}
+	return statements
 }
 
 // create runs the text and sees to it that a failure leaves no role behind. The
@@ -77,22 +90,26 @@ func (d *Database) create(ctx context.Context, name, text string) (warnings []st
 	takeWarnings(conn.Conn().PgConn()) // of others
 	err = execute(ctx, conn.Conn(), text)
 	warnings = takeWarnings(conn.Conn().PgConn())
-	backend := conn.Conn().PgConn().PID()
+	var lost uint32 // the server's process, if it may still be at work on this
+	if conn.Conn().IsClosed() {
+		lost = conn.Conn().PgConn().PID()
+	}
 	conn.Release()
-	return warnings, d.undo(ctx, err, backend, name)
+	return warnings, d.undo(ctx, err, lost, name)
 }
 
 // undo removes what a failed creation may have left, and returns the error of
-// the creation.
-func (d *Database) undo(ctx context.Context, err error, backend uint32, name string) error {
+// the creation. A process that is lost, 0 for none, is ended before.
+func (d *Database) undo(ctx context.Context, err error, lost uint32, name string) error {
 	var refusal *pgconn.PgError
 	if err == nil || errors.As(err, &refusal) && refusal.Code == codeDuplicateObject {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
-	if refusal == nil {
-		if undoErr := d.endBackend(ctx, backend); undoErr != nil {
+	if lost != 0 {
+		if undoErr := d.endBackend(ctx, lost); undoErr != nil {
+			d.stray(lost)
 			return d.orphaned(err, undoErr, name)
 		}
 	}
@@ -108,8 +125,9 @@ func (d *Database) orphaned(err, undoErr error, name string) error {
 }
 
 // endBackend ends the server process of a connection that broke, and waits for
-// it: it may still be about to commit what we are about to undo. One of ours
-// alone: the number may be another's by now, or invented by a proxy.
+// it: it may still be about to commit what we are about to undo, or, though it
+// looks idle, not have read yet what it was sent. One of ours alone: the number may
+// be another's by now, or invented by a proxy.
 func (d *Database) endBackend(ctx context.Context, pid uint32) error {
 	conn, err := d.acquire(ctx)
 	if err != nil {
@@ -117,7 +135,7 @@ func (d *Database) endBackend(ctx context.Context, pid uint32) error {
 	}
 	defer conn.Release()
 	const query = `SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity
-		WHERE pid = $1 AND pid <> pg_backend_pid() AND usename = current_user AND application_name = current_setting('application_name') AND state <> 'idle'`
+		WHERE pid = $1 AND pid <> pg_backend_pid() AND usename = current_user AND application_name = current_setting('application_name')`
 	return untilNone(ctx, conn, query, int32(pid))
 }
 
@@ -145,10 +163,7 @@ func (d *Database) UpdateUser(ctx context.Context, req dbplugin.UpdateUserReques
 }
 
 func (d *Database) alter(ctx context.Context, name, what string, statements dbplugin.Statements, otherwise string, values map[string]string) error {
-	if len(statements.Commands) == 0 {
-		statements.Commands = []string{otherwise}
-	}
-	text, err := render("statements", statements, values)
+	text, err := render("statements", orDefault(statements, otherwise), values)
 	if err != nil {
 		return err
 	}

@@ -15,10 +15,15 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/novatech/securevault/server/engines/database/fault"
 )
 
 var (
-	placeholder  = regexp.MustCompile(`\{\{\s*([A-Za-z][\w .-]*?)\s*\}\}`)
+	// placeholder also finds what other template languages write, such as {{.Name}}
+	// and {{name | lower}}: left alone, it would become the name of a user whom nobody
+	// ever ends. Literals of arrays and JSON are none.
+	placeholder  = regexp.MustCompile(`\{\{\s*([.$]?[A-Za-z][^{}",']*?)\s*\}\}`)
 	dollarQuoted = regexp.MustCompile(`\$\w*\$`)
 )
 
@@ -60,6 +65,21 @@ func harmless(name, value string, dollars bool) error {
 		}
 	}
 	return nil
+}
+
+// Uses tells whether rendered statements hold a word, in whatever case: databases
+// fold what is not in quotes.
+func Uses(rendered []string, word string) bool {
+	return strings.Contains(strings.ToUpper(strings.Join(rendered, "\n")), strings.ToUpper(word))
+}
+
+// CheckNamed refuses creation statements, rendered, that do not use the name of the
+// user: nobody would ever end what they make.
+func CheckNamed(rendered []string, name string) error {
+	if Uses(rendered, name) {
+		return nil
+	}
+	return fault.New(fault.Refused, "creation_statements does not use {{name}}, so that whatever it makes would never be ended: write the name of the user as {{name}}")
 }
 
 func list(values map[string]string) string {

@@ -11,6 +11,7 @@ func TestRenderFillsInEveryPlaceholder(t *testing.T) {
 		"names and passwords":       {`CREATE ROLE "{{name}}" PASSWORD '{{password}}'`, `CREATE ROLE "v-app-1" PASSWORD '{{name}}$'`},
 		"spaces inside the braces":  {`{{ name }} {{name}}`, `v-app-1 v-app-1`},
 		"array literals":            {`SELECT '{{1,2},{3,4}}'::int[]`, `SELECT '{{1,2},{3,4}}'::int[]`},
+		"an array of one list":      {`SELECT '{{a,b}}'::text[], '{{"a"}}'`, `SELECT '{{a,b}}'::text[], '{{"a"}}'`},
 		"JSON":                      {`{"a": {"b": {"c": 1}}}`, `{"a": {"b": {"c": 1}}}`},
 		"bodies without the dollar": {`DO $$ BEGIN '{{name}}' END $$`, `DO $$ BEGIN 'v-app-1' END $$`},
 	}
@@ -28,6 +29,9 @@ func TestRenderRefusesWhatCouldBreakOut(t *testing.T) {
 	cases := map[string]struct{ text, value, want string }{
 		"an unknown placeholder":    {`DROP ROLE "{{nmae}}"`, "v", "unknown placeholder {{nmae}}: use {{name}}"},
 		"a placeholder with blanks": {`{{name or else}}`, "v", "unknown placeholder {{name or else}}"},
+		"another language's field":  {`CREATE ROLE "{{.Name}}"`, "v", "unknown placeholder {{.Name}}: use {{name}}"},
+		"another one's variable":    {`CREATE ROLE "{{ $name }}"`, "v", "unknown placeholder {{$name}}"},
+		"a filter":                  {`CREATE ROLE "{{name | lower}}"`, "v", "unknown placeholder {{name | lower}}"},
 		"a single quote":            {`'{{name}}'`, "a'b", `'\''`},
 		"a double quote":            {`"{{name}}"`, `x"; DROP TABLE t; --`, `'"'`},
 		"a backtick":                {"`{{name}}`", "a`b", "'`'"},
@@ -49,6 +53,19 @@ func TestRenderRefusesWhatCouldBreakOut(t *testing.T) {
 				t.Errorf("error %q gives the value away", err)
 			}
 		})
+	}
+}
+
+func TestStatementsThatDoNotNameTheUserAreRefused(t *testing.T) {
+	for text, named := range map[string]bool{
+		`CREATE USER "v-app" PASSWORD 'x'`: true,
+		`CREATE USER V-APP`:                true,
+		`CREATE USER app PASSWORD 'x'`:     false,
+		"":                                 false,
+	} {
+		if err := CheckNamed([]string{"SET ROLE admin", text}, "v-app"); (err == nil) != named {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ func TestNamesHoldOnlyHarmlessCharacters(t *testing.T) {
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, err := generator.Generate(dbplugin.UsernameMetadata{DisplayName: test.display, RoleName: test.role})
+			got, err := generator.NewUsername(dbplugin.UsernameMetadata{DisplayName: test.display, RoleName: test.role})
 			if err != nil {
 				t.Fatal(err)
 			}

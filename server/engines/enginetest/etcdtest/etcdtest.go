@@ -1,43 +1,61 @@
 // Package etcdtest starts a real etcd of one member that lives as long as a
-// test: in a temporary folder, on loopback and free ports.
+// test: in a temporary folder, on loopback and free ports. StartSecure starts
+// one that speaks TLS, knows its clients by certificates and lets in users
+// with passwords only (secure.go).
 package etcdtest
 
 import (
-	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/novatech/securevault/server/engines/enginetest/process"
 )
 
 const startLimit = 30 * time.Second
 
 // Server is a running etcd.
 type Server struct {
-	URL    string // http://127.0.0.1:port
-	folder string
-	stop   func()
-	ended  <-chan error
-	log    *bytes.Buffer // read once ended has told
+	URL     string // http://127.0.0.1:port, or https
+	folder  string
+	tls     []string         // what makes etcd speak TLS
+	trust   *tls.Config      // for clients; nil without TLS
+	process *process.Process // nil: not started
 }
 
 // Start returns once etcd answers. The caller must call Stop.
 func Start() (*Server, error) {
-	program, err := exec.LookPath("etcd")
+	s, err := newServer()
 	if err != nil {
-		return nil, errors.New("this test needs a real etcd: apt-get install etcd-server")
+		return nil, err
 	}
+	return s.started()
+}
+
+func newServer() (*Server, error) {
 	folder, err := os.MkdirTemp("", "etcdtest-")
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{folder: folder, log: &bytes.Buffer{}}
+	return &Server{folder: folder}, nil
+}
+
+// started starts etcd, or leaves nothing behind.
+func (s *Server) started() (*Server, error) {
+	program, err := exec.LookPath("etcd")
+	if err != nil {
+		s.Stop()
+		return nil, errors.New("this test needs a real etcd: apt-get install etcd-server")
+	}
 	if err := s.start(program); err != nil {
 		s.Stop()
 		return nil, fmt.Errorf("starting etcd: %w", err)
@@ -46,77 +64,39 @@ func Start() (*Server, error) {
 }
 
 func (s *Server) start(program string) error {
-	client, err := freeURL()
+	ports, err := process.FreePorts(2)
 	if err != nil {
 		return err
 	}
-	peer, err := freeURL()
-	if err != nil {
-		return err
+	client, peer := "127.0.0.1:"+strconv.Itoa(ports[0]), "http://127.0.0.1:"+strconv.Itoa(ports[1])
+	s.URL = "http://" + client
+	if s.trust != nil {
+		s.URL = "https://" + client
 	}
-	s.URL = client
-	command := exec.Command(program, "--name=one", "--data-dir="+s.folder, "--unsafe-no-fsync",
-		"--listen-client-urls="+client, "--advertise-client-urls="+client,
-		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=one="+peer)
+	command := exec.Command(program, append(s.tls, "--name=one", "--data-dir="+filepath.Join(s.folder, "data"), "--unsafe-no-fsync",
+		"--listen-client-urls="+s.URL, "--advertise-client-urls="+s.URL,
+		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=one="+peer)...)
 	command.Env = append(os.Environ(), "ETCD_UNSUPPORTED_ARCH="+runtime.GOARCH)
-	command.Stdout, command.Stderr = s.log, s.log
-	// The server ends with us even if we are killed.
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.run(command); err != nil {
+	if s.process, err = process.Start(command, filepath.Join(s.folder, "log"), syscall.SIGKILL); err != nil {
 		return err
 	}
 	return s.await()
-}
-
-// run starts etcd on a thread of its own, which lives as long as it does:
-// Pdeathsig fires when the thread ends that started the process.
-func (s *Server) run(command *exec.Cmd) error {
-	started, ended := make(chan error, 1), make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		err := command.Start()
-		started <- err
-		if err == nil {
-			ended <- command.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		return err
-	}
-	s.ended = ended
-	s.stop = func() {
-		_ = command.Process.Kill()
-		<-ended //nolint:errcheck // it was killed
-	}
-	return nil
 }
 
 // await returns once etcd says that it is healthy.
 func (s *Server) await() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
-	for {
-		err := healthy(ctx, s.URL)
-		if err == nil {
-			return nil
-		}
-		select {
-		case ended := <-s.ended:
-			s.stop = nil
-			return fmt.Errorf("it ended: %w: %s", ended, s.log)
-		case <-ctx.Done():
-			return fmt.Errorf("asking for its health: %w", err)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	return s.process.Await(ctx, "asking for its health", s.healthy)
 }
 
-func healthy(ctx context.Context, server string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server+"/health", nil)
+func (s *Server) healthy(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/health", nil)
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: s.trust, DisableKeepAlives: true}}
+	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}
@@ -127,19 +107,10 @@ func healthy(ctx context.Context, server string) error {
 	return nil
 }
 
-func freeURL() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = listener.Close() }()
-	return "http://" + listener.Addr().String(), nil
-}
-
 // Stop ends the server and removes its folder.
 func (s *Server) Stop() {
-	if s.stop != nil {
-		s.stop()
+	if s.process != nil {
+		s.process.Stop()
 	}
 	_ = os.RemoveAll(s.folder)
 }

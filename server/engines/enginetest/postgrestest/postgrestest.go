@@ -18,9 +18,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"syscall"
@@ -28,6 +26,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/novatech/securevault/server/engines/enginetest/process"
 )
 
 // The superuser of every server, and the database to log in to.
@@ -41,10 +41,9 @@ const startLimit = 30 * time.Second
 
 // Server is a running PostgreSQL.
 type Server struct {
-	Port   int
-	folder string
-	stop   func()
-	ended  <-chan error
+	Port    int
+	folder  string
+	process *process.Process // nil: not started
 }
 
 // MustStart is Start for TestMain: it ends the process with the reason on
@@ -62,6 +61,11 @@ func MustStart() *Server {
 // call Stop. Settings are of postgresql.conf, as in "fsync=on", over those that
 // suit tests.
 func Start(settings ...string) (*Server, error) {
+	return begin(func(*Server) ([]string, error) { return settings, nil })
+}
+
+// begin makes a cluster and asks for the settings of its server.
+func begin(settings func(*Server) ([]string, error)) (*Server, error) {
 	binaries, err := findBinaries()
 	if err != nil {
 		return nil, err
@@ -95,14 +99,18 @@ func findBinaries() (string, error) {
 	return filepath.Dir(newest), nil
 }
 
-func (s *Server) start(binaries string, settings []string) error {
-	account, err := unprivileged(s.folder)
+func (s *Server) start(binaries string, settings func(*Server) ([]string, error)) error {
+	given, err := settings(s)
 	if err != nil {
 		return err
 	}
 	data := filepath.Join(s.folder, "data")
 	passwordFile := filepath.Join(s.folder, "password")
-	if err := os.WriteFile(passwordFile, []byte(Password), 0o644); err != nil {
+	if err := os.WriteFile(passwordFile, []byte(Password), 0o600); err != nil {
+		return err
+	}
+	account, err := process.Unprivileged(s.folder, "postgres", "apt-get install postgresql")
+	if err != nil {
 		return err
 	}
 	initdb := exec.Command(filepath.Join(binaries, "initdb"), "--pgdata", data, "--username", Superuser,
@@ -112,106 +120,38 @@ func (s *Server) start(binaries string, settings []string) error {
 	if output, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("running initdb: %w: %s", err, output)
 	}
-	if s.Port, err = freePort(); err != nil {
+	if s.Port, err = process.FreePort(); err != nil {
 		return err
 	}
 	postgres := exec.Command(filepath.Join(binaries, "postgres"), "-D", data, "-p", strconv.Itoa(s.Port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="+s.folder, "-c", "fsync=off")
-	for _, setting := range settings {
+	for _, setting := range given {
 		postgres.Args = append(postgres.Args, "-c", setting)
 	}
-	// The server ends with us even if we are killed.
-	postgres.SysProcAttr = &syscall.SysProcAttr{Credential: account, Pdeathsig: syscall.SIGQUIT}
+	postgres.SysProcAttr = &syscall.SysProcAttr{Credential: account}
 	postgres.Dir = s.folder
-	if err := s.run(postgres); err != nil {
+	if s.process, err = process.Start(postgres, filepath.Join(s.folder, "log"), syscall.SIGQUIT); err != nil {
 		return err
 	}
 	return s.awaitLogin()
 }
 
-// unprivileged hands the folder to the account postgres if we are root, as whom
-// PostgreSQL refuses to run. Otherwise it returns nil: run as we are.
-func unprivileged(folder string) (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	account, err := user.Lookup("postgres")
-	if err != nil {
-		return nil, fmt.Errorf("looking up the account postgres: %w: apt-get install postgresql", err)
-	}
-	uid, uidErr := strconv.Atoi(account.Uid)
-	gid, gidErr := strconv.Atoi(account.Gid)
-	if err := errors.Join(uidErr, gidErr); err != nil {
-		return nil, err
-	}
-	if err := os.Chown(folder, uid, gid); err != nil {
-		return nil, err
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
-}
-
-// run starts the server on a thread of its own, which lives as long as the
-// server does: Pdeathsig fires when the thread ends that started the process.
-func (s *Server) run(command *exec.Cmd) error {
-	log, err := os.Create(filepath.Join(s.folder, "log"))
-	if err != nil {
-		return err
-	}
-	command.Stdout, command.Stderr = log, log
-	started, ended := make(chan error, 1), make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		defer func() { _ = log.Close() }()
-		err := command.Start()
-		started <- err
-		if err == nil {
-			ended <- command.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		return err
-	}
-	s.ended = ended
-	s.stop = func() {
-		_ = command.Process.Signal(syscall.SIGQUIT)
-		<-ended //nolint:errcheck // it was told to end; how it did does not matter
-	}
-	return nil
-}
-
 func (s *Server) awaitLogin() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
-	for {
+	return s.process.Await(ctx, "logging in", func(ctx context.Context) error {
 		conn, err := pgx.Connect(ctx, s.URL(Superuser, Password, Database))
-		if err == nil {
-			return conn.Close(ctx)
+		if err != nil {
+			return err
 		}
-		select {
-		case ended := <-s.ended:
-			s.stop = nil
-			log, _ := os.ReadFile(filepath.Join(s.folder, "log"))
-			return fmt.Errorf("the server ended: %w: %s", ended, log)
-		case <-ctx.Done():
-			return fmt.Errorf("logging in: %w", err)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+		return conn.Close(ctx)
+	})
 }
 
 // Stop ends the server and removes its folder.
 func (s *Server) Stop() {
-	if s.stop != nil {
-		s.stop()
+	if s.process != nil {
+		s.process.Stop()
 	}
 	_ = os.RemoveAll(s.folder)
 }
