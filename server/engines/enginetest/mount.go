@@ -30,8 +30,9 @@ type Mount struct {
 
 // Lease is an issued credential.
 type Lease struct {
-	Data   map[string]any // what the client sees
-	Secret *logical.Secret
+	Data     map[string]any // what the client sees
+	Warnings []string       // the same
+	Secret   *logical.Secret
 }
 
 // NewMount mounts the engine for the length of the test. Leases last an hour by
@@ -132,7 +133,7 @@ func (m *Mount) IssueAs(ctx context.Context, path, displayName string) (*Lease, 
 		return nil, err
 	}
 	secret.IssueTime = issued
-	return &Lease{Data: response.Data, Secret: secret}, nil
+	return &Lease{Data: response.Data, Warnings: response.Warnings, Secret: secret}, nil
 }
 
 // MustIssue is Issue that has to succeed.

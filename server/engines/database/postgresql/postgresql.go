@@ -43,9 +43,10 @@ type Database struct {
 	identity identity // makes the admin's passwords instead; nil: it has one of its own
 	aws      *atAWS   // makes tokens for those who are issued; nil: nobody does
 
-	authentication string               // how passwords of roles are sent
-	endings        *batch.Queue[ending] // roles on their way out
-	session        string               // application_name of our connections, and of nobody else's
+	authentication string                   // how passwords of roles are sent
+	beginnings     *batch.Queue[*beginning] // roles on their way in
+	endings        *batch.Queue[ending]     // roles on their way out
+	session        string                   // application_name of our connections, and of nobody else's
 
 	mu     sync.Mutex
 	strays []uint32 // guarded by mu; processes of the server that may still create a role
@@ -56,6 +57,7 @@ var _ dbplugin.Database = (*Database)(nil)
 // New returns a database that waits for Initialize.
 func New() dbplugin.Database {
 	d := &Database{}
+	d.beginnings = batch.New(beginningsAtOnce, beginningsTogether, d.beginTogether)
 	d.endings = batch.New(endingsAtOnce, endingsTogether, d.endTogether)
 	return d
 }

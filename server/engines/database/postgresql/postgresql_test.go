@@ -99,6 +99,28 @@ func TestErrorsSayWhatToDoAndNoPassword(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatIsClearSharesATransaction(t *testing.T) {
+	cases := map[string]bool{
+		`CREATE ROLE "a" LOGIN PASSWORD 'x' VALID UNTIL '2026-01-01 00:00:00+0000';`:   true,
+		inTurn(`CREATE ROLE "a"; GRANT SELECT ON ALL TABLES IN SCHEMA public TO "a";`): true,
+		`create user a; grant readers to a; alter role a valid until 'infinity'`:       true,
+		`CREATE ROLE "a"; SET ROLE "a"`:                                                false,
+		`CREATE ROLE "a"; COMMIT`:                                                      false,
+		`BEGIN; CREATE ROLE "a"; COMMIT`:                                               false,
+		`CREATE ROLE "a"; ALTER ROLE "a" SET search_path = x`:                          false,
+		`CREATE ROLE "a"; SELECT make_friends('a')`:                                    false,
+		`DO $x$ BEGIN CREATE ROLE "a"; END $x$`:                                        false,
+		`CREATE ROLE "a" -- ; COMMIT`:                                                  false,
+		`CREATE ROLE "a" PASSWORD ';COMMIT'`:                                           false,
+		`CREATE DATABASE "a"`:                                                          false,
+	}
+	for text, want := range cases {
+		if got := sharable(text); got != want {
+			t.Errorf("%q shares: %t, want %t", text, got, want)
+		}
+	}
+}
+
 func TestOnlyGrantsOnObjectsTakeTurns(t *testing.T) {
 	cases := map[string]bool{
 		`CREATE ROLE "a"; GRANT SELECT ON t TO "a"`:                         true,

@@ -48,8 +48,8 @@ type role struct {
 	serverVersion int      // as in server_version_num: 160003 is 16.3
 }
 
-// errTogether asks for a role to be ended alone.
-var errTogether = errors.New("ending several roles together failed")
+// errTogether asks for a role to be created, or ended, alone.
+var errTogether = errors.New("several roles together failed")
 
 // DeleteUser ends a role whatever the revocation statements say, and fails
 // unless the role is gone afterwards. A role that does not exist is a success.

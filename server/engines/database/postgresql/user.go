@@ -80,24 +80,6 @@ func orDefault(statements dbplugin.Statements, otherwise string) dbplugin.Statem
 	return statements
 }
 
-// create runs the text and sees to it that a failure leaves no role behind. The
-// role is somebody else's only if the server says that the name was taken.
-func (d *Database) create(ctx context.Context, name, text string) (warnings []string, err error) {
-	conn, err := d.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	takeWarnings(conn.Conn().PgConn()) // of others
-	err = execute(ctx, conn.Conn(), text)
-	warnings = takeWarnings(conn.Conn().PgConn())
-	var lost uint32 // the server's process, if it may still be at work on this
-	if conn.Conn().IsClosed() {
-		lost = conn.Conn().PgConn().PID()
-	}
-	conn.Release()
-	return warnings, d.undo(ctx, err, lost, name)
-}
-
 // undo removes what a failed creation may have left, and returns the error of
 // the creation. A process that is lost, 0 for none, is ended before.
 func (d *Database) undo(ctx context.Context, err error, lost uint32, name string) error {
@@ -107,11 +89,8 @@ func (d *Database) undo(ctx context.Context, err error, lost uint32, name string
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
-	if lost != 0 {
-		if undoErr := d.endBackend(ctx, lost); undoErr != nil {
-			d.stray(lost)
-			return d.orphaned(err, undoErr, name)
-		}
+	if undoErr := d.endLost(ctx, lost); undoErr != nil {
+		return d.orphaned(err, undoErr, name)
 	}
 	if _, undoErr := d.DeleteUser(ctx, dbplugin.DeleteUserRequest{Username: name}); undoErr != nil {
 		return d.orphaned(err, undoErr, name)
@@ -122,6 +101,21 @@ func (d *Database) undo(ctx context.Context, err error, lost uint32, name string
 func (d *Database) orphaned(err, undoErr error, name string) error {
 	return fault.New(fault.Left, "%s; then removing the half-made role %q failed as well: drop it by hand: %s",
 		d.explain(err, "running creation_statements"), name, d.explain(undoErr, "cleaning up"))
+}
+
+// endLost ends the process of a connection that broke, 0 for none, or remembers it
+// until it can be ended.
+func (d *Database) endLost(ctx context.Context, lost uint32) error {
+	if lost == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
+	defer cancel()
+	err := d.endBackend(ctx, lost)
+	if err != nil {
+		d.stray(lost)
+	}
+	return err
 }
 
 // endBackend ends the server process of a connection that broke, and waits for

@@ -10,10 +10,10 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// firstOfTLS is the first byte of a TLS connection: a handshake record. No
-// message of MongoDB's begins with it, for it would be 22 bytes long and hold no
-// command.
-const firstOfTLS = 0x16
+// beginsTLS tells a TLS connection from a plain one by its first three bytes: a
+// handshake record, and a version from 3.1 on. A message of MongoDB's begins with
+// its length, the lowest byte first, and would have to be of 64 KiB or more.
+func beginsTLS(first []byte) bool { return first[0] == 0x16 && first[1] == 3 && first[2] != 0 }
 
 // connection is a client from its first byte to its last.
 type connection struct {
@@ -38,11 +38,11 @@ func (p peeked) Read(into []byte) (int, error) { return p.reader.Read(into) }
 // serve answers a client until it goes, or sends what cannot be understood.
 func (s *Server) serve(conn net.Conn) {
 	c := &connection{server: s, id: s.serial.Add(1), out: conn, in: bufio.NewReader(conn)}
-	first, err := c.in.Peek(1)
+	first, err := c.in.Peek(3)
 	if err != nil {
 		return
 	}
-	if first[0] == firstOfTLS {
+	if beginsTLS(first) {
 		secured := tls.Server(peeked{conn, c.in}, s.tls)
 		if secured.HandshakeContext(s.ctx) != nil {
 			return

@@ -280,3 +280,18 @@ func FuzzParseRequest(f *testing.F) {
 		}
 	})
 }
+
+// TestAMessageOf278BytesIsNoTLS opens with what went wrong: its length begins with
+// the byte of a TLS handshake, and the stand-in waited for the rest of that.
+func TestAMessageOf278BytesIsNoTLS(t *testing.T) {
+	for _, length := range []byte{0, 1, 3} {
+		if beginsTLS([]byte{0x16, length, 0}) {
+			t.Errorf("a message of %d bytes is taken for TLS", 0x16+int(length)<<8)
+		}
+	}
+	for _, version := range []byte{1, 3} {
+		if !beginsTLS([]byte{0x16, 3, version}) {
+			t.Errorf("TLS 3.%d is not known", version)
+		}
+	}
+}
