@@ -17,7 +17,11 @@ STRIPPED := -trimpath -ldflags "-s -w"
 AGENT_LIMIT := 18000000
 SERVER_LIMIT := 90000000
 
-.PHONY: build agent server target test unit e2e failover lint bench bench-server size demo fuzz clean packages client-packages tools
+.PHONY: help build agent server target test unit e2e failover lint bench bench-server size demo fuzz clean packages client-packages tools
+
+## help: this list
+help:
+	@sed -n 's/^## //p' Makefile
 
 ## build: both programs, static and stripped, in bin/
 build: agent server
@@ -99,7 +103,7 @@ packages:
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(call install,postgresql)
 	@test -x /usr/sbin/slapd || $(call install,slapd)
 	@test -x /usr/sbin/mariadbd || $(call install,mariadb-server)
-	@command -v redis-server >/dev/null || $(call install,redis-server redis-tools)
+	@command -v redis-sentinel >/dev/null || $(call install,redis-server redis-sentinel redis-tools)
 	@command -v etcd >/dev/null || $(call install,etcd-server)
 	@command -v gcc >/dev/null || $(call install,gcc libc6-dev)
 	@command -v chromium >/dev/null || $(call install,chromium)

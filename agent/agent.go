@@ -97,8 +97,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.begin(running, func(ctx context.Context) error { return a.service.Watch(ctx, a.untold) })
 	err := a.verdict(ctx, a.stages.Wait())
 	a.untold(a.service.Stopping())
-	if err == nil && a.keeps(ctx) {
-		return nil
+	if a.keeps(ctx, err) {
+		return err
 	}
 	return errors.Join(err, a.revoke(ctx))
 }
@@ -125,10 +125,14 @@ func (a *Agent) verdict(ctx context.Context, err error) error {
 	}
 }
 
-// keeps reports whether the leases and the token outlive a run without error:
-// those of a finished one-shot run belong to the app now.
-func (a *Agent) keeps(ctx context.Context) bool {
-	return !a.revokeOnExit || a.once && ctx.Err() == nil
+// keeps reports whether the leases and the token outlive the run: those of a
+// daemon if its next start takes over, whatever ended it, such as an app that
+// crashed; those of a one-shot run that succeeded belong to the app now.
+func (a *Agent) keeps(ctx context.Context, err error) bool {
+	if a.once {
+		return err == nil && (!a.revokeOnExit || ctx.Err() == nil)
+	}
+	return !a.revokeOnExit
 }
 
 // revoke ends every lease and token that the agent holds, in bounded time.

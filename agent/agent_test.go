@@ -795,6 +795,22 @@ env_file {
 	})
 }
 
+// The check of a template was once given the file of another that came before
+// it and shares its secret.
+func TestACheckFindsTheFileOfItsOwnTemplateFirst(t *testing.T) {
+	within(t, func(r *rig) {
+		r.write("mounted", "old")
+		over := strings.Replace(pair("mounted"), "}\n", "  in_place = true\n}\n", 1)
+		checked := strings.Replace(pair("db"), "}\n", "  check = \"cp $SECUREVAULT_STAGED_FILE DIR/saw; echo $SECUREVAULT_STAGED >DIR/list\"\n}\n", 1)
+		r.launch(approle+strings.Replace(pair("other"), ":", "/", 1)+over+checked, Options{})
+		r.expect("what the check saw", r.read("saw"), "v-app-1:password-1")
+		if list := r.read("list"); !strings.Contains(list, r.path("other")) || strings.Contains(list, r.path("mounted")) {
+			t.Errorf("the list %s must have the other file, and not the one that is written over", list)
+		}
+		r.expect("end", r.end(), nil)
+	})
+}
+
 // Reference, section 3, row 2.
 func TestTheFilesOfAGroupSwitchAtOnce(t *testing.T) {
 	within(t, func(r *rig) {

@@ -24,11 +24,12 @@ type announcement struct {
 	versions map[vault.Want]uint64
 	outputs  []*output // that were published
 	final    bool      // none of the outputs can go back
+	early    bool      // nothing was told before: the app may be yet to start
 }
 
 // add has the hooks told of an event.
 func (what *announcement) add(hooks []hook, event notify.Event) {
-	event.At = what.at
+	event.At, event.Early = what.at, what.early
 	what.changed = append(what.changed, event.Changed...)
 	for _, h := range hooks {
 		what.calls = append(what.calls, notify.Call{Notifier: h, Event: event})
@@ -213,14 +214,19 @@ func (n *announcer) call(ctx context.Context, h hook, event notify.Event, p *pas
 		return true
 	}
 	p.failures++
-	n.mu.Lock()
-	n.failed++
-	n.mu.Unlock()
 	delay := n.policy.Ceiling
 	if p.failures <= h.retries {
 		delay = n.policy.Backoff(vault.Later, p.failures, 0)
 	}
 	p.retryAt = time.Now().Add(delay)
+	if event.Early && h.absent(p.err) {
+		p.err = nil // the app may be waiting for us to be ready
+		n.log.Info("nobody is there to be told yet; it is tried again", zap.Stringer("hook", h), zap.Duration("retry", delay))
+		return false
+	}
+	n.mu.Lock()
+	n.failed++
+	n.mu.Unlock()
 	n.log.Warn("telling the app failed; it is tried again", zap.Stringer("hook", h), zap.Duration("retry", delay), zap.Error(p.err))
 	return false
 }
@@ -247,7 +253,8 @@ func (n *announcer) outcome(due []announcement, open map[string]bool) (done told
 // hopeless reports whether quick retries of a hook have not helped.
 func (n *announcer) hopeless(what announcement) bool {
 	return slices.ContainsFunc(what.calls, func(call notify.Call) bool {
-		return n.past[notify.Key(call.Notifier)].failures > call.Notifier.(hook).retries
+		p := n.past[notify.Key(call.Notifier)]
+		return p.err != nil && p.failures > call.Notifier.(hook).retries
 	})
 }
 

@@ -28,6 +28,7 @@ type child struct {
 	mu          sync.Mutex
 	environment []string // the newest that was published
 	behind      bool     // the program runs with an older one
+	started     bool     // the program was, at least once
 }
 
 // newChild returns the program of an exec stanza, nil without one.
@@ -58,6 +59,7 @@ func (c *child) Notify(ctx context.Context, _ notify.Event) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.behind = err == nil && !inUse
+	c.started = c.started || err == nil
 	return err
 }
 
@@ -90,6 +92,33 @@ func (c *child) lags() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.behind
+}
+
+// hasStarted reports whether the program was started, at least once.
+func (c *child) hasStarted() bool {
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.started
+}
+
+// toApp is a signal to a process that may be the child, or have come of it.
+// Before the child was started there may be none, which is no failure: the child
+// starts with all that is new, and only then writes its pidfile.
+type toApp struct {
+	notify.Signal
+	child *child // nil for a run that does not start it
+}
+
+// Notify implements [notify.Notifier].
+func (s toApp) Notify(ctx context.Context, event notify.Event) error {
+	err := s.Signal.Notify(ctx, event)
+	if reachedNobody(err) && !s.child.hasStarted() {
+		return nil
+	}
+	return err
 }
 
 // take has the program use an environment from the next notification on.

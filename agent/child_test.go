@@ -33,7 +33,7 @@ func (r *rig) run(text string, opts Options) {
 // until waits for a condition to hold.
 func (r *rig) until(what string, holds func() bool) {
 	r.Helper()
-	for range 1000 {
+	for range 6000 {
 		if holds() {
 			return
 		}
@@ -98,7 +98,7 @@ func TestTheAgentEndsWithTheCodeOfItsChild(t *testing.T) {
 			select {
 			case err := <-r.done:
 				r.expect("exit code", ExitCode(err), code)
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("the agent does not end")
 			}
 			r.expect("live leases", len(r.server.Live()), 0)
@@ -123,6 +123,37 @@ func TestARunThatEndsByItselfStartsNoChild(t *testing.T) {
 	r.expect("end", <-r.done, nil)
 	r.expect("file", r.read("db"), "v-app-1:password-1")
 	r.expect("starts", r.read("started"), "")
+}
+
+// The agent once waited for the pidfile before it started the program that
+// writes it, for ever.
+func TestAPidfileThatTheChildWritesIsNotWaitedForBeforeItStarts(t *testing.T) {
+	const hook = `notify "signal" {
+  pidfile = "DIR/app.pid"
+}
+`
+	program := strings.Replace(app, "echo $DB_USER", "echo $$ >DIR/app.pid; echo $DB_USER", 1)
+	r := outside(t)
+	r.server.Role("database/creds/file", vaulttest.Role{TTL: 4 * time.Second, MaxTTL: 4 * time.Second})
+	r.run(program+hook+strings.ReplaceAll(pair("db"), "creds/app", "creds/file"), Options{})
+	r.until("the start", func() bool { return r.lines("started") == 1 })
+	r.until("the signal of the rotation", func() bool { return strings.Contains(r.read("started"), "reload v-file-") })
+	r.expect("end", r.end(), nil)
+
+	r = outside(t)
+	r.run(program+hook+pair("db"), Options{Once: true, Deadline: time.Minute})
+	r.expect("end of a run that starts no child", <-r.done, nil)
+}
+
+// An app that crashed, or ended with an error when it was asked to stop, once
+// took the leases along that the state keeps for the next start.
+func TestALeaseInTheStateOutlivesAnAppThatEndsWithAnError(t *testing.T) {
+	r := outside(t)
+	log := r.state()
+	r.run(`exec { command = ["sh", "-c", "exit 7"] }`+pair("db"), Options{State: log})
+	r.expect("exit code", ExitCode(<-r.done), 7)
+	r.expect("live leases", len(r.server.Live()), 1)
+	r.close(log)
 }
 
 func TestTheChildIsStoppedBeforeItsCredentialIsRevoked(t *testing.T) {

@@ -62,6 +62,7 @@ func (f *flags) setServer(set *flag.FlagSet) {
 	set.StringVar(&f.server.TLSServerName, "tls-server-name", "", "`name` that the server's certificate must have")
 	set.BoolVar(&f.server.TLSSkipVerify, "tls-skip-verify", false, "take any certificate of the server")
 	set.StringVar(&f.server.Namespace, "namespace", "", "`namespace` of the requests")
+	set.StringVar(&f.server.Namespace, "ns", "", "short for -namespace, a `namespace`")
 }
 
 // setRotation adds the flags on when a log file is full.

@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"syscall"
 	"time"
@@ -26,6 +28,18 @@ const commandRetries = 3
 
 // String describes the hook, for logs.
 func (h hook) String() string { return fmt.Sprint(h.Notifier) }
+
+// absent reports whether a hook failed because there is no process to signal.
+func (h hook) absent(err error) bool {
+	_, ok := h.Notifier.(notify.Signal)
+	return ok && reachedNobody(err)
+}
+
+// reachedNobody reports whether a signal failed because there is no process, or
+// no file yet that names it.
+func reachedNobody(err error) bool {
+	return errors.Is(err, syscall.ESRCH) || errors.Is(err, fs.ErrNotExist)
+}
 
 // hooks returns whom a change of a file is told to, in order: its own command,
 // its notifications, then those of every file.
@@ -77,7 +91,11 @@ func (b builder) notifier(n config.Notify) (notify.Notifier, error) {
 		hook := notify.Webhook{URL: n.URL, Socket: n.Socket, Method: n.Method, Headers: n.Headers, Timeout: timeout, CACert: n.CACert}
 		return hook, hook.Validate()
 	default:
-		return notify.Signal{Signal: syscall.Signal(n.Signal), PID: n.PID, PIDFile: n.PIDFile, Process: n.Process, CGroup: n.CGroup}, nil
+		signal := notify.Signal{Signal: syscall.Signal(n.Signal), PID: n.PID, PIDFile: n.PIDFile, Process: n.Process, CGroup: n.CGroup}
+		if b.file.Child == nil {
+			return signal, nil
+		}
+		return toApp{signal, b.child}, nil
 	}
 }
 

@@ -14,6 +14,26 @@ import (
 	"github.com/novatech/securevault/internal/vaulttest"
 )
 
+// A unit that is ordered after the agent starts when the agent is ready, which
+// once waited for the pidfile that the unit writes.
+func TestAnAppThatStartsAfterTheAgentIsNotWaitedForAndToldWhenItIsThere(t *testing.T) {
+	r := outside(t)
+	r.run(`notify "signal" { pidfile = "DIR/app.pid" }`+pair("db"), Options{})
+	r.until("the end of the first rendering", func() bool { return r.logs.FilterMessage("everything is rendered").Len() == 1 })
+	r.expect("failures of hooks", r.logs.FilterMessageSnippet("telling the app failed").Len(), 0)
+	app := exec.Command("sh", "-c", "trap 'echo >>signals' HUP; echo $$ >app.pid; while :; do sleep 0.02; done")
+	app.Dir = r.dir
+	if err := app.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = app.Process.Kill()
+		_ = app.Wait()
+	})
+	r.until("the signal", func() bool { return r.lines("signals") == 1 })
+	r.expect("end", r.end(), nil)
+}
+
 // Reference, section 2, row 22.
 func TestTheAppIsToldOfASuccessorInEveryWay(t *testing.T) {
 	r := outside(t)

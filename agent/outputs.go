@@ -161,7 +161,9 @@ func (b builder) window(written config.Windows) *window.Windows {
 func newTemplate(t config.Text, o config.Origin) (*templates.Template, error) {
 	if t.Secret != "" {
 		name := o.Where("secret").String() + ": secret"
-		return templates.NewFormat(templates.FormatConfig{Name: name, Format: templates.Format(t.Format), Secrets: []string{t.Secret}})
+		return templates.NewFormat(templates.FormatConfig{
+			Name: name, Format: templates.Format(t.Format), Secret: t.Secret, Fields: t.Fields, Prefix: t.Prefix,
+		})
 	}
 	tmpl, err := templates.New(templates.Config{
 		Name: o.Where("contents").String() + ": contents", Source: t.Source, Contents: t.Contents, LeftDelim: t.LeftDelimiter, RightDelim: t.RightDelimiter,

@@ -47,6 +47,9 @@ func (s single) Stage(o *output) ([]*sink.Staged, error) {
 
 // Lies implements [place].
 func (s single) Lies(staged *sink.Staged) []check.Staged {
+	if staged.Path() == "" {
+		return nil
+	}
 	return []check.Staged{{Destination: staged.Destination(), Path: staged.Path()}}
 }
 

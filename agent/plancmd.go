@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -61,15 +60,16 @@ Exit codes:
 
 // planFlags are those of the command line.
 type planFlags struct {
-	configs         paths
-	address, format string
-	offline         bool
+	configs paths
+	address string
+	showing showing
+	offline bool
 }
 
 func (f *planFlags) set() *flag.FlagSet {
 	set := f.configs.set("agent plan")
 	set.StringVar(&f.address, "address", "", "`address` of the server, before VAULT_ADDR and the configuration")
-	set.StringVar(&f.format, "format", "table", "table or json")
+	f.showing.set(set)
 	set.BoolVar(&f.offline, "offline", false, "ask the server nothing: tell what the configuration alone says")
 	return set
 }
@@ -84,8 +84,6 @@ func (f *planFlags) parse(args []string) error {
 		return fmt.Errorf("argument %q is not expected; name files with -config=FILE", set.Arg(0))
 	case len(f.configs) == 0:
 		return errors.New("no configuration is named; give -config=FILE")
-	case f.format != "table" && f.format != "json":
-		return fmt.Errorf("format %q is unknown; use table or json", f.format)
 	default:
 		return nil
 	}
@@ -110,14 +108,7 @@ func (c Plan) run(args []string) error {
 	if err != nil {
 		return err
 	}
-	if f.format == "json" {
-		out := json.NewEncoder(c.Stdout)
-		out.SetIndent("", "  ")
-		err = out.Encode(plan)
-	} else {
-		_, err = io.WriteString(c.Stdout, plan.text())
-	}
-	return errors.Join(err, plan.verdict())
+	return errors.Join(f.showing.show(c.Stdout, plan, plan.text), plan.verdict())
 }
 
 // foresee makes the plan, with a token of its own or that of the agent.

@@ -170,10 +170,8 @@ func (s *switching) checked() bool {
 // check runs the checks of all outputs with new content, each with all the
 // files of the group.
 func (s *switching) check(ctx context.Context) error {
-	var files []check.Staged
 	changed := make(map[*output]bool)
 	for _, staged := range s.staged {
-		files = append(files, staged.output.place.Lies(staged.Staged)...)
 		changed[staged.output] = changed[staged.output] || staged.Changed()
 	}
 	for _, o := range s.fresh {
@@ -181,12 +179,27 @@ func (s *switching) check(ctx context.Context) error {
 			continue
 		}
 		for _, c := range o.checks {
-			if err := c.Run(ctx, files...); err != nil {
+			if err := c.Run(ctx, s.files(o)...); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// files tells where the new content of the group lies: first that of the output
+// whose check asks.
+func (s *switching) files(asks *output) []check.Staged {
+	var own, others []check.Staged
+	for _, staged := range s.staged {
+		lies := staged.output.place.Lies(staged.Staged)
+		if staged.output == asks {
+			own = append(own, lies...)
+		} else {
+			others = append(others, lies...)
+		}
+	}
+	return append(own, others...)
 }
 
 // sinkFailed records that a group could not be published: each of its outputs
@@ -205,7 +218,7 @@ func (a *Agent) sinkFailed(fresh []*output, err error, now time.Time) {
 // published records that the files of a group were switched, hands over what
 // is no file, and returns what the app and the lease manager have to know of it.
 func (a *Agent) published(s *switching, now time.Time) announcement {
-	what := announcement{versions: make(map[vault.Want]uint64), outputs: s.fresh}
+	what := announcement{versions: make(map[vault.Want]uint64), outputs: s.fresh, early: !a.settled && !a.once}
 	if a.settled { // before, nothing is served by waiting
 		what.at = now
 	}

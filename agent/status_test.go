@@ -319,3 +319,25 @@ func TestTheStatusCommandFindsTheAgentByItsConfiguration(t *testing.T) {
 		t.Errorf("status of no agent = %d %s", code, errs)
 	}
 }
+
+// It once asked the first listener of all, which refused it.
+func TestTheStatusIsAskedWhereNoCertificateIsWanted(t *testing.T) {
+	r := &rig{T: t, dir: t.TempDir()}
+	r.load(pair("db") + `
+listener "tcp" {
+  address                            = "127.0.0.1:1"
+  tls_cert_file                      = "cert.pem"
+  tls_key_file                       = "key.pem"
+  tls_client_ca_file                 = "ca.pem"
+  tls_require_and_verify_client_cert = true
+}
+listener "tcp" {
+  address       = "127.0.0.1:2"
+  tls_cert_file = "cert.pem"
+  tls_key_file  = "key.pem"
+}`)
+	f := statusFlags{configs: paths{r.path("agent.hcl")}}
+	if err := f.fromConfig(); err != nil || f.address != "https://127.0.0.1:2" || f.caCert != "cert.pem" {
+		t.Errorf("asks %q, with the certificate %q: %v", f.address, f.caCert, err)
+	}
+}

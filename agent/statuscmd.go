@@ -3,7 +3,6 @@ package agent
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -39,7 +38,7 @@ func (Status) Help() string {
   Asks a running agent through one of its listeners, and shows each credential
   with its time left, its next action and whatever is wrong with it. Without
   -address the first listener of the configuration is asked that is not for
-  metrics only.
+  metrics only and wants no certificate of the caller.
 
 Example:
 
@@ -55,15 +54,16 @@ Exit codes:
 
 // statusFlags are those of the command line.
 type statusFlags struct {
-	configs                 paths
-	address, caCert, format string
+	configs         paths
+	address, caCert string
+	showing         showing
 }
 
 func (f *statusFlags) set() *flag.FlagSet {
 	set := f.configs.set("agent status")
 	set.StringVar(&f.address, "address", "", "`address` of the listener: unix:///run/agent.sock, http://host:port or https://host:port")
 	set.StringVar(&f.caCert, "ca-cert", "", "`path` of a PEM file with the certificate of the listener, or of who signed it")
-	set.StringVar(&f.format, "format", "table", "table or json")
+	f.showing.set(set)
 	return set
 }
 
@@ -77,8 +77,6 @@ func (f *statusFlags) parse(args []string) error {
 		return fmt.Errorf("argument %q is not expected; name the agent by -address or -config", set.Arg(0))
 	case f.address == "" && len(f.configs) == 0:
 		return errors.New("no agent is named; give -address or -config")
-	case f.format != "table" && f.format != "json":
-		return fmt.Errorf("format %q is unknown; use table or json", f.format)
 	default:
 		return nil
 	}
@@ -113,13 +111,7 @@ func (c Status) run(args []string) (admin.Status, error) {
 	if err != nil {
 		return admin.Status{}, failure{ExitServer, err}
 	}
-	if f.format == "json" {
-		out := json.NewEncoder(c.Stdout)
-		out.SetIndent("", "  ")
-		return status, out.Encode(status)
-	}
-	_, err = io.WriteString(c.Stdout, table(status))
-	return status, err
+	return status, f.showing.show(c.Stdout, status, func() string { return table(status) })
 }
 
 // fromConfig finds the address in the configuration, unless it was given.
@@ -134,7 +126,7 @@ func (f *statusFlags) fromConfig() error {
 	for _, l := range file.Listeners {
 		plain := l.TLSDisable || l.Type == "unix" && l.TLSCertFile == ""
 		switch {
-		case l.Role == "metrics_only":
+		case l.Role == "metrics_only", l.TLSRequireClientCert:
 			continue
 		case l.Type == "unix" && plain:
 			f.address = "unix://" + l.Address

@@ -8,7 +8,8 @@
 // crash_test.go kills the agent at random moments, and rotations_test.go looks at
 // the apps while that happens. page_test.go opens the agent's status page in a
 // browser. reference_test.go sees to it that every row of the agent's reference
-// has a test that names it.
+// has a test that names it, examples_test.go that every file of examples is run,
+// documents_test.go that the documents type what there is.
 //
 //	go test ./e2e                                        # all
 //	go test ./e2e -run TestJourneys/guide_postgresql -v  # one journey

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,6 +32,9 @@ const journeysAtOnce = "6"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if signal.Ignored(syscall.SIGHUP) { // as under nohup: apps of the journeys would inherit that
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -96,7 +101,7 @@ func build(folder string) error {
 }
 
 // stepLimit bounds one step of a test.
-const stepLimit = time.Minute
+const stepLimit = 2 * time.Minute
 
 func stepContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), stepLimit)

@@ -11,7 +11,7 @@ import (
 )
 
 // killAfter is how long a process may take to end when its test is over.
-const killAfter = 10 * time.Second
+const killAfter = 30 * time.Second
 
 // process is a program that runs in the background.
 type process struct {

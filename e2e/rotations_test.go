@@ -23,9 +23,9 @@ import (
 const (
 	consumers    = 10 // apps, each with a role and a lease of its own
 	rotations    = 100
-	rotationTTL  = "5s" // replaced after about 3.9 s
+	rotationTTL  = "8s" // replaced after 6 s: the rest has to suffice for a killed agent's successor
 	queryPause   = 10 * time.Millisecond
-	longestQuiet = 4 * time.Second // between a start of the agent and its end by SIGKILL
+	longestQuiet = 6 * time.Second // between a start of the agent and its end by SIGKILL
 )
 
 // rotationConfig is what each app's agent has in common.

@@ -103,8 +103,8 @@ func (w *world) process(name string) (*process, error) {
 
 const serverName = "server"
 
-// startTimeout is how long the server may take to listen.
-const startTimeout = 30 * time.Second
+// startTimeout is how long a server, or a database, may take until it is ready.
+const startTimeout = time.Minute
 
 // startServer starts the dev server, and returns once it listens. One that is
 // started again gets the address of the one before.
@@ -238,6 +238,14 @@ func (w *world) query(user, password, statement string) (string, error) {
 		lines = append(lines, strings.Join(line, "\t"))
 	}
 	return strings.Join(lines, "\n"), rows.Err()
+}
+
+// admits tells whether PostgreSQL has a role that may log in. One that is being
+// revoked may not, a moment before it is gone.
+func (w *world) admits(user string) (bool, error) {
+	found, err := w.query(superuser, superuserPassword,
+		fmt.Sprintf(`SELECT 1 FROM pg_roles WHERE rolname = %s AND rolcanlogin AND coalesce(rolvaliduntil > now(), true)`, pq.QuoteLiteral(user)))
+	return found != "", err
 }
 
 // issuedRoles returns the names of the issued roles that PostgreSQL has.

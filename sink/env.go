@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/novatech/securevault/internal/envfile"
 	"github.com/novatech/securevault/internal/vault"
 )
 
@@ -21,41 +21,44 @@ type Variable struct {
 const maxVariable = 128<<10 - 1
 
 // EnvFile returns the variables as a file for the EnvironmentFile= of a systemd
-// unit: one NAME="value" a line, quoted as systemd.exec(5) says. A POSIX shell
-// reads it the same way.
+// unit. See [envfile].
 func EnvFile(variables []Variable) ([]byte, error) {
-	if err := checkVariables(variables, Variable.checkText); err != nil {
-		return nil, err
-	}
-	// Inside double quotes only these mean anything. Everything else, the end
-	// of a line too, stands for itself.
-	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "`", "\\`")
 	var file bytes.Buffer
-	for _, v := range variables {
-		fmt.Fprintf(&file, "%s=\"%s\"\n", v.Name, quote.Replace(v.Value.Reveal()))
+	err := encode(variables, func(v Variable) error {
+		line, err := envfile.Line(v.Name, v.Value.Reveal())
+		file.WriteString(line)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	return file.Bytes(), nil
 }
 
 // Environ returns the variables as a program takes them: NAME=value.
 func Environ(variables []Variable) ([]string, error) {
-	if err := checkVariables(variables, Variable.check); err != nil {
+	var environ []string
+	err := encode(variables, func(v Variable) error {
+		environ = append(environ, v.Name+"="+v.Value.Reveal())
+		return nil
+	})
+	if err != nil {
 		return nil, err
-	}
-	environ := make([]string, len(variables))
-	for i, v := range variables {
-		environ[i] = v.Name + "=" + v.Value.Reveal()
 	}
 	return environ, nil
 }
 
-// checkVariables checks each variable, and that no two have one name.
-func checkVariables(variables []Variable, check func(Variable) error) error {
+// encode adds each variable, if a program can be given it and no two have one
+// name.
+func encode(variables []Variable, add func(Variable) error) error {
 	seen := make(map[string]bool, len(variables))
 	for _, v := range variables {
-		err := check(v)
+		err := v.check()
 		if err == nil && seen[v.Name] {
 			err = errors.New("there are two of that name; rename one")
+		}
+		if err == nil {
+			err = add(v)
 		}
 		if err != nil {
 			return fmt.Errorf("encoding the variable %q: %w", v.Name, err)
@@ -78,23 +81,6 @@ func (v Variable) check() error {
 		return fmt.Errorf("it has more than %d bytes, which no program can be started with; write it to a file", maxVariable)
 	}
 	return nil
-}
-
-// checkText refuses what systemd does not read from a file, besides.
-func (v Variable) checkText() error {
-	if err := v.check(); err != nil {
-		return err
-	}
-	value := v.Value.Reveal()
-	if !utf8.ValidString(value) || strings.ContainsFunc(value, isNoText) {
-		return errors.New("the value is no UTF-8 text, and systemd refuses the file; encode it with base64, or write it to a file")
-	}
-	return nil
-}
-
-// isNoText reports whether a rune is a noncharacter or a byte order mark.
-func isNoText(r rune) bool {
-	return r&0xFFFE == 0xFFFE || 0xFDD0 <= r && r <= 0xFDEF || r == 0xFEFF
 }
 
 // checkName accepts what a shell can refer to.

@@ -12,6 +12,8 @@ import (
 	"unicode/utf16"
 
 	"gopkg.in/yaml.v2"
+
+	"github.com/novatech/securevault/internal/envfile"
 )
 
 func encodeJSON(fields map[string]any) ([]byte, error) {
@@ -40,8 +42,8 @@ func hasMergeKey(value any) bool {
 	return false
 }
 
-// encodeEnv writes lines that systemd and a POSIX shell read alike. Names are
-// in upper case, with _ for what a name may not hold.
+// encodeEnv writes an [envfile]. Names are in upper case, with _ for what a name
+// may not hold.
 func encodeEnv(fields map[string]any) ([]byte, error) {
 	names := map[string]string{} // name of a variable → field
 	for _, field := range slices.Sorted(maps.Keys(fields)) {
@@ -57,16 +59,14 @@ func encodeEnv(fields map[string]any) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if strings.ContainsRune(value, 0) {
-			return nil, fmt.Errorf("the field %q holds a NUL, which no variable can; write it in another format", names[name])
+		line, err := envfile.Line(name, value)
+		if err != nil {
+			return nil, fmt.Errorf("writing the field %q: %w", names[name], err)
 		}
-		fmt.Fprintf(&out, "%s=\"%s\"\n", name, envEscapes.Replace(value))
+		out.WriteString(line)
 	}
 	return out.Bytes(), nil
 }
-
-// envEscapes are the characters with a meaning between double quotes.
-var envEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "`", "\\`")
 
 func envName(field string) string {
 	name := strings.Map(func(r rune) rune {

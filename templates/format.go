@@ -22,24 +22,24 @@ const (
 	Properties Format = "properties" // of Java
 )
 
-// FormatConfig describes an output without a template: the fields of secrets
+// FormatConfig describes an output without a template: the fields of a secret
 // by their names, in their order.
 type FormatConfig struct {
-	Name    string   // for errors
-	Format  Format   // one of the constants
-	Secrets []string // paths as the function secret takes them; at least one
-	Fields  []string // to be written; all when empty
-	Prefix  string   // of each name
+	Name   string   // for errors
+	Format Format   // one of the constants
+	Secret string   // path as the function secret takes it
+	Fields []string // to be written; all when empty
+	Prefix string   // of each name
 }
 
 // formatted is the [body] of an output without a template.
 type formatted struct {
 	cfg    FormatConfig
-	wants  []vault.Want
+	want   vault.Want
 	encode func(map[string]any) ([]byte, error)
 }
 
-// NewFormat returns what renders secrets in a format. It is a [Template] in
+// NewFormat returns what renders a secret in a format. It is a [Template] in
 // all but its text.
 func NewFormat(cfg FormatConfig) (*Template, error) {
 	encode := map[Format]func(map[string]any) ([]byte, error){
@@ -48,34 +48,19 @@ func NewFormat(cfg FormatConfig) (*Template, error) {
 	if encode == nil {
 		return nil, fmt.Errorf("making the output %q: there is no format %q; use json, yaml, env or properties", cfg.Name, cfg.Format)
 	}
-	if len(cfg.Secrets) == 0 {
-		return nil, fmt.Errorf("making the output %q: it has no secret; name the path of one", cfg.Name)
+	want, err := wantOf("secret", []string{cfg.Secret})
+	if err != nil {
+		return nil, fmt.Errorf("making the output %q: %w", cfg.Name, err)
 	}
-	body := &formatted{cfg: cfg, encode: encode}
-	for _, path := range cfg.Secrets {
-		want, err := wantOf("secret", []string{path})
-		if err != nil {
-			return nil, fmt.Errorf("making the output %q: %w", cfg.Name, err)
-		}
-		body.wants = append(body.wants, want)
-	}
-	return &Template{cfg: Config{Name: cfg.Name}, body: body, wants: body.wants, wantsAll: true}, nil
+	body := &formatted{cfg: cfg, want: want, encode: encode}
+	return &Template{cfg: Config{Name: cfg.Name}, body: body, wants: []vault.Want{want}, wantsAll: true}, nil
 }
 
 // evaluate implements [body].
 func (f *formatted) evaluate(e *evaluation) ([]byte, error) {
-	fields := map[string]any{}
-	for _, want := range f.wants {
-		found, err := unwrapped(want, e.get(want).Data)
-		if err != nil {
-			return nil, err
-		}
-		for name, value := range found {
-			if _, taken := fields[name]; taken && f.writes(name) {
-				return nil, fmt.Errorf("the field %q is in more than one secret, the last of them %q; write them to different files, or leave it out of fields", name, want)
-			}
-			fields[name] = value
-		}
+	fields, err := unwrapped(f.want, e.get(f.want).Data)
+	if err != nil {
+		return nil, err
 	}
 	for _, name := range f.cfg.Fields {
 		if _, ok := fields[name]; !ok {

@@ -137,7 +137,7 @@ type GCP struct {
 	Role           string `hcl:"role,required"`
 	ServiceAccount string `hcl:"service_account"`
 	Credentials    string `hcl:"credentials"` // path of a key file
-	Project        string `hcl:"project"`
+	Project        string `hcl:"project"`     // accepted: Google finds the account by its name
 	JWTMinutes     int    `hcl:"jwt_exp" default:"15"`
 }
 
@@ -225,6 +225,9 @@ func (m Method) checkConfig(r *report) {
 		checkFilled(r, m.JWT.Origin, "role", m.JWT.Role)
 	case m.Cert != nil:
 		checkPair(r, m.Cert.Origin, "client_cert", "client_key")
+		if m.Cert.Reload && !m.Cert.Has("client_cert") {
+			r.warning(m.Cert.Where("reload"), "set client_cert and client_key", "reload has no effect on the certificate of vault")
+		}
 	case m.AWS != nil:
 		checkWord(r, m.AWS.Origin, "type", m.AWS.Type, "iam", "ec2")
 		checkPair(r, m.AWS.Origin, "access_key", "secret_key")
@@ -234,6 +237,9 @@ func (m Method) checkConfig(r *report) {
 			r.problem(m.GCP.At, "set service_account", "the type \"iam\" needs a service account")
 		}
 		checkLeast(r, m.GCP.Origin, "jwt_exp", m.GCP.JWTMinutes, 1)
+		if m.GCP.Has("project") {
+			r.warning(m.GCP.Where("project"), "remove it", "project has no effect here: Google finds the account by its name")
+		}
 	}
 	for _, p := range []*Password{m.UserPass, m.LDAP} {
 		if p != nil {

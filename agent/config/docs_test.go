@@ -76,8 +76,7 @@ type stanza struct {
 }
 
 // TestThePageOfTheConfigurationKnowsEveryKey fails for a key that the page does
-// not have or has too many, for a wrong default, and where "not yet" does not
-// agree with later.go.
+// not have or has too many, and for a wrong default.
 func TestThePageOfTheConfigurationKnowsEveryKey(t *testing.T) {
 	tables := readTables(t, repository+"/docs/configuration.md")
 	due := []stanza{{"Top level", reflect.TypeFor[File]()}, {"template.wait", reflect.TypeFor[Wait]()}}

@@ -65,7 +65,7 @@ type APIProxy struct {
 // Telemetry says where metrics go.
 type Telemetry struct {
 	Origin
-	PrometheusRetentionTime Duration `hcl:"prometheus_retention_time" default:"24h"`
+	PrometheusRetentionTime Duration `hcl:"prometheus_retention_time" default:"24h"` // accepted: figures are made when asked for
 	StatsdAddress           string   `hcl:"statsd_address"`
 	StatsiteAddress         string   `hcl:"statsite_address"`
 	DogstatsdAddr           string   `hcl:"dogstatsd_addr"`
@@ -118,5 +118,11 @@ func (l Listener) check(r *report) {
 	}
 	if l.TLSRequireClientCert && !l.Has("tls_client_ca_file") {
 		r.problem(l.Where("tls_require_and_verify_client_cert"), "set tls_client_ca_file", "there is no CA to verify the callers' certificates")
+	}
+}
+
+func (t Telemetry) check(r *report) {
+	if t.Has("prometheus_retention_time") {
+		r.warning(t.Where("prometheus_retention_time"), "remove it", "prometheus_retention_time has no effect here: figures are made when asked for")
 	}
 }

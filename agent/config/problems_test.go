@@ -175,8 +175,14 @@ func TestStanzasOfServingAndRenderingThatDoNotFit(t *testing.T) {
 		{"a message to no child", job + "notify \"child\" {\n}", []string{`agent.hcl:5: there is no child to tell; add exec with the command, or use another type`}},
 		{"names of variables", "exec {\n command = \"x\"\n}\nenv_template \"A-B\" {\n contents = \"x\"\n}\nenv_template {\n contents = \"x\"\n}\nenv_template \"C\" {\n contents = \"x\"\n}\nenv_template \"C\" {\n contents = \"x\"\n}",
 			[]string{`agent.hcl:4: "A-B" is no name of an environment variable; use letters, digits and _`, `agent.hcl:7: env_template has no name; write env_template "NAME" { … }`, `agent.hcl:13: the variable "C" is set by agent.hcl:10 already; give each its own name`}},
-		{"keys that a variable has not", "exec {\n command = \"x\"\n}\nenv_template \"A\" {\n contents = \"x\"\n perms = 0600\n}", []string{`agent.hcl:6: unknown key "perms" in env_template; known here: source, contents, secret, format, error_on_missing_key, error_fatal, left_delimiter, right_delimiter, function_denylist, function_blacklist, sandbox_path, name`}},
+		{"keys that a variable has not", "exec {\n command = \"x\"\n}\nenv_template \"A\" {\n contents = \"x\"\n perms = 0600\n}", []string{`agent.hcl:6: unknown key "perms" in env_template; known here: source, contents, secret, format, fields, prefix, error_on_missing_key, error_fatal, left_delimiter, right_delimiter, function_denylist, function_blacklist, sandbox_path, name`}},
 		{"a format of a template", inTemplate("contents = \"x\"\nformat = \"json\""), []string{`agent.hcl:4: format is that of a secret without a template; set secret to a path, or remove format`}},
+		{"fields of a template", inTemplate("contents = \"x\"\nfields = [\"a\"]\nprefix = \"b\""), []string{
+			`agent.hcl:4: fields is that of a secret without a template; set secret to a path, or remove fields`,
+			`agent.hcl:5: prefix is that of a secret without a template; set secret to a path, or remove prefix`,
+		}},
+		{"a check of an env file that is written over", "env_file {\n destination = \"/e\"\n check = \"x\"\n in_place = true\n env_template \"A\" {\n  contents = \"x\"\n }\n}",
+			[]string{`agent.hcl:4: in_place and check do not go together: what is written into a file is in use at once; remove one of them`}},
 		{"a secret without a format", inTemplate(`secret = "kv/x"`), []string{`agent.hcl:3: the secret has no format; set format to json, yaml, env or properties`}},
 		{"an unknown format", inTemplate("secret = \"kv/x\"\nformat = \"jsn\""), []string{`agent.hcl:4: format: unknown value "jsn"; did you mean "json"?`}},
 		{"schedules", inTemplate("contents = \"x\"\nmax_stale = 0\nrefresh_interval = 0\nrotation_window = [\"noon\"]\nnotify \"command\" {\n command = \"x\"\n budget = 3\n}"),
@@ -277,7 +283,8 @@ func TestPartsAreReadFromAVariable(t *testing.T) {
 }
 
 func TestKeysWithoutEffectAreNamed(t *testing.T) {
-	f := load(t, job+"disable_mlock = true\ncluster_name = \"x\"")
+	const gcp = "\nauto_auth {\n method \"gcp\" {\n  config = { type = \"gce\", role = \"r\", project = \"p\" }\n }\n}"
+	f := load(t, job+"disable_mlock = true\ncluster_name = \"x\"\ntelemetry {\n prometheus_retention_time = \"30s\"\n}"+gcp)
 	var got []string
 	for _, warning := range f.Warnings {
 		got = append(got, warning.String())
@@ -285,5 +292,9 @@ func TestKeysWithoutEffectAreNamed(t *testing.T) {
 	equal(t, "warnings", got, []string{
 		`agent.hcl:5: "disable_mlock" has no effect here; remove it`,
 		`agent.hcl:6: "cluster_name" has no effect here; remove it`,
+		`agent.hcl:8: prometheus_retention_time has no effect here: figures are made when asked for; remove it`,
+		`agent.hcl:12: project has no effect here: Google finds the account by its name; remove it`,
 	})
+	f = load(t, job+"auto_auth {\n method \"cert\" {\n  config = { reload = true }\n }\n}")
+	equal(t, "warnings", texts(f.Warnings), []string{`agent.hcl:7: reload has no effect on the certificate of vault; set client_cert and client_key`})
 }

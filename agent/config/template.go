@@ -19,6 +19,8 @@ type Text struct {
 	Contents         string   `hcl:"contents"` // … or the template itself …
 	Secret           string   `hcl:"secret"`   // … or the path of a secret, written out as Format says
 	Format           string   `hcl:"format"`   // json, yaml, env or properties
+	Fields           []string `hcl:"fields"`   // of the secret; all when empty
+	Prefix           string   `hcl:"prefix"`   // of the name of each field
 	ErrorOnMissing   bool     `hcl:"error_on_missing_key"`
 	ErrorFatal       bool     `hcl:"error_fatal" default:"true"`
 	LeftDelimiter    string   `hcl:"left_delimiter"`
@@ -174,12 +176,16 @@ func (t Text) check(r *report, o Origin, stanza string) {
 	}
 	checkFilled(r, o, "source", t.Source)
 	checkFilled(r, o, "secret", t.Secret)
+	for _, key := range []string{"format", "fields", "prefix"} {
+		if o.Has(key) && !o.Has("secret") {
+			r.problem(o.Where(key), "set secret to a path, or remove "+key, "%s is that of a secret without a template", key)
+		}
+	}
 	switch {
-	case o.Has("format") && !o.Has("secret"):
-		r.problem(o.Where("format"), "set secret to a path, or remove format", "format is that of a secret without a template")
-	case o.Has("secret") && !o.Has("format"):
+	case !o.Has("secret"):
+	case !o.Has("format"):
 		r.problem(o.Where("secret"), "set format to json, yaml, env or properties", "the secret has no format")
-	case o.Has("format"):
+	default:
 		checkWord(r, o, "format", t.Format, "json", "yaml", "env", "properties")
 	}
 	if (t.LeftDelimiter == "") != (t.RightDelimiter == "") {
@@ -196,6 +202,13 @@ func (c Reaction) check(r *report, o Origin) {
 	}
 }
 
+// checkInPlace refuses a check of what lies nowhere before it is in use.
+func (c Reaction) checkInPlace(r *report, o Origin, inPlace bool) {
+	if inPlace && !c.Check.IsZero() {
+		r.problem(o.Where("in_place"), "remove one of them", "in_place and check do not go together: what is written into a file is in use at once")
+	}
+}
+
 func (t Template) check(r *report) {
 	t.Text.check(r, t.Origin, "template")
 	t.Reaction.check(r, t.Origin)
@@ -206,9 +219,7 @@ func (t Template) check(r *report) {
 	if t.Has("wait") {
 		r.warning(t.Where("wait"), "changes that come together are told together anyway", "wait has no effect here")
 	}
-	if t.InPlace && !t.Check.IsZero() {
-		r.problem(t.Where("in_place"), "remove one of them", "in_place and check do not go together: what is written into a file is in use at once")
-	}
+	t.checkInPlace(r, t.Origin, t.InPlace)
 	if t.Wait != nil && t.Wait.Min > t.Wait.Max {
 		r.problem(t.Where("wait"), "write wait = \"min:max\"", "wait: the least time %s is more than the most %s", t.Wait.Min, t.Wait.Max)
 	}
@@ -239,6 +250,7 @@ func (g Group) check(r *report) {
 
 func (e EnvFile) check(r *report) {
 	e.Reaction.check(r, e.Origin)
+	e.checkInPlace(r, e.Origin, e.InPlace)
 	checkFilled(r, e.Origin, "destination", e.Destination)
 	checkVariables(r, e.Variables)
 }

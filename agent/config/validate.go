@@ -43,6 +43,9 @@ func (f *File) validate(r *report) {
 	for _, l := range f.Listeners {
 		l.check(r)
 	}
+	if f.Telemetry != nil {
+		f.Telemetry.check(r)
+	}
 	f.checkWrapped(r)
 	f.checkPurpose(r)
 	f.checkServing(r)

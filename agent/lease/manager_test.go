@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	logged "go.uber.org/zap/zaptest/observer"
 
 	"github.com/novatech/securevault/agent/schedule"
 	"github.com/novatech/securevault/internal/vault"
@@ -24,6 +26,7 @@ type rig struct {
 	*testing.T
 	server  *vaulttest.Server
 	manager *Manager
+	logs    *logged.ObservedLogs
 	stop    context.CancelFunc
 	start   time.Time
 }
@@ -33,8 +36,9 @@ func run(t *testing.T, role vaulttest.Role, test func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		server := vaulttest.New()
 		server.Role(creds, role)
-		r := &rig{T: t, server: server, start: time.Now()}
-		r.manager = manager(t, Config{Server: server.Client(t)})
+		log, logs := logged.New(zap.InfoLevel)
+		r := &rig{T: t, server: server, logs: logs, start: time.Now()}
+		r.manager = manager(t, Config{Server: server.Client(t), Log: zap.New(log)})
 		ctx, cancel := context.WithCancel(t.Context())
 		r.stop = cancel
 		done := make(chan error, 1)
@@ -52,7 +56,7 @@ func run(t *testing.T, role vaulttest.Role, test func(r *rig)) {
 
 func manager(t *testing.T, cfg Config) *Manager {
 	t.Helper()
-	cfg.Log = zap.NewNop()
+	cfg.Log = cmp.Or(cfg.Log, zap.NewNop())
 	m, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -162,6 +166,10 @@ func TestAnUnpublishedSuccessorKeepsTheOldLeaseUntilItsOwnEnd(t *testing.T) {
 		r.expect("credentials", r.server.Issued(creds), 2)
 		r.expect("live leases", len(r.server.Live()), 2)
 		r.expect("revocations", r.server.Count(vaulttest.Revoke), 0)
+		r.at(101 * time.Second)
+		r.publish()
+		r.expect("revocations of what is over", r.server.Count(vaulttest.Revoke), 0)
+		r.expect("logged ends", r.logs.FilterMessage("replaced lease ended by itself").Len(), 1)
 	})
 }
 

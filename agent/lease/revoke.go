@@ -21,7 +21,7 @@ const revokeTries = 4
 func (m *Manager) drain(e *entry, c *credential, now time.Time) {
 	if !c.leased() || c.gone || !c.ends().After(now) {
 		if c.leased() && !c.gone {
-			m.stats.Expired++
+			m.outlived(e.want, c)
 		}
 		m.unnote(e.want, c)
 		return
@@ -45,11 +45,11 @@ func (m *Manager) revoke(ctx context.Context, d *drain, token vault.Token) {
 	defer signal(m.wake)
 	m.answered(token)
 	if expired {
-		m.stats.Expired++
+		m.outlived(d.want, d.credential)
 		m.forget(d)
 		return
 	}
-	fields := []zap.Field{zap.Stringer("secret", d.want), zap.String("lease", d.credential.secret.LeaseID)}
+	fields := fieldsOf(d.want, d.credential)
 	switch vault.Classify(err) {
 	case vault.None:
 		m.stats.Revoked++
@@ -68,6 +68,16 @@ func (m *Manager) revoke(ctx context.Context, d *drain, token vault.Token) {
 		m.queue.put(&d.task, time.Now().Add(retry))
 		m.cfg.Log.Debug("revoking a replaced lease failed", append(fields, zap.Duration("retry", retry), zap.Error(err))...)
 	}
+}
+
+// outlived notes that a lease has ended before it was to be revoked.
+func (m *Manager) outlived(want vault.Want, c *credential) {
+	m.stats.Expired++
+	m.cfg.Log.Info("replaced lease ended by itself", fieldsOf(want, c)...)
+}
+
+func fieldsOf(want vault.Want, c *credential) []zap.Field {
+	return []zap.Field{zap.Stringer("secret", want), zap.String("lease", c.secret.LeaseID)}
 }
 
 func (m *Manager) forget(d *drain) {

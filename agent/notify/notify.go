@@ -14,6 +14,9 @@ type Event struct {
 	// At is when they were published, the first of several; zero to be told of
 	// without patience.
 	At time.Time
+	// Early is set while nothing has been told yet: whoever is to be told may be
+	// waiting for the agent to be ready, and then finds everything.
+	Early bool
 }
 
 // Notifier tells somebody of an event. A nil error means that the message was
@@ -33,7 +36,7 @@ type Call struct {
 
 // Coalesce merges the calls to the same notifier into the first of them, which
 // then carries all their destinations, the highest generation and the earliest
-// time.
+// time, and is early if all of them are.
 func Coalesce(calls []Call) []Call {
 	var merged []Call
 	seen := make(map[string]int) // notifier, spelled out → index in merged
@@ -43,11 +46,12 @@ func Coalesce(calls []Call) []Call {
 		if !known {
 			i = len(merged)
 			seen[key] = i
-			merged = append(merged, Call{Notifier: call.Notifier, Event: Event{At: call.Event.At}})
+			merged = append(merged, Call{Notifier: call.Notifier, Event: Event{At: call.Event.At, Early: call.Event.Early}})
 		}
 		event := &merged[i].Event
 		event.Generation = max(event.Generation, call.Event.Generation)
 		event.Changed = append(event.Changed, call.Event.Changed...)
+		event.Early = event.Early && call.Event.Early
 		if call.Event.At.Before(event.At) {
 			event.At = call.Event.At
 		}

@@ -32,6 +32,11 @@ func TestCoalesce(t *testing.T) {
 			[]Call{{hup, Event{Generation: 2, Changed: []string{"/a", "/b"}}}},
 		},
 		{
+			"what is early is so no more beside what is not",
+			[]Call{{hup, Event{Generation: 1, Early: true}}, {usr1, Event{Generation: 1, Early: true}}, {hup, Event{Generation: 2}}},
+			[]Call{{hup, Event{Generation: 2}}, {usr1, Event{Generation: 1, Early: true}}},
+		},
+		{
 			"different notifiers keep the order in which they were first asked for",
 			[]Call{{reload, Event{Generation: 1, Changed: []string{"/a"}}}, {usr1, Event{Generation: 1, Changed: []string{"/a"}}}, {hup, Event{Generation: 1, Changed: []string{"/a"}}}, {usr1, Event{Generation: 1, Changed: []string{"/b"}}}},
 			[]Call{{reload, Event{Generation: 1, Changed: []string{"/a"}}}, {usr1, Event{Generation: 1, Changed: []string{"/a", "/b"}}}, {hup, Event{Generation: 1, Changed: []string{"/a"}}}},

@@ -22,7 +22,9 @@ const (
 	TryRestart      Action = "try-restart"       // leaves a unit that is stopped alone
 )
 
-// Systemd has systemd reload or restart a unit, and waits until that is done.
+// Systemd has systemd reload or restart a unit, and waits until that is done,
+// but for an early event: the unit may be ordered after the agent, and then
+// starts when the agent is ready.
 // It runs systemctl, which must be installed wherever units are.
 type Systemd struct {
 	Unit    string
@@ -54,12 +56,16 @@ func (s Systemd) Validate() error {
 }
 
 // Notify implements [Notifier]. The error says what systemctl said.
-func (s Systemd) Notify(ctx context.Context, _ Event) error {
+func (s Systemd) Notify(ctx context.Context, event Event) error {
 	if err := s.Validate(); err != nil {
 		return fmt.Errorf("asking systemd: %w", err)
 	}
+	args := []string{"systemctl", "--no-ask-password", "--no-pager"}
+	if event.Early {
+		args = append(args, "--no-block")
+	}
 	systemctl := program.Program{
-		Args:    []string{"systemctl", "--no-ask-password", "--no-pager", string(s.action()), "--", s.Unit},
+		Args:    append(args, string(s.action()), "--", s.Unit),
 		Timeout: s.Timeout,
 		Env:     []string{"LC_ALL=C"},
 	}

@@ -18,6 +18,19 @@ func systemctl(t *testing.T, line string) {
 	t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
 }
 
+// The agent once waited for a unit that is ordered after it, which waits for the
+// agent to be ready.
+func TestSystemdIsNotWaitedForBeforeTheAgentIsReady(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	systemctl(t, `echo "$@" > '`+out+`'`)
+	if err := (Systemd{Unit: "app.service", Action: Restart}).Notify(t.Context(), Event{Early: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := read(t, out), "--no-ask-password --no-pager --no-block restart -- app.service\n"; got != want {
+		t.Errorf("systemctl was given %q, want %q", got, want)
+	}
+}
+
 func TestSystemdIsAskedThroughSystemctl(t *testing.T) {
 	tests := []struct {
 		name string

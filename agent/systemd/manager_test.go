@@ -168,8 +168,8 @@ func TestWatchdogHearsOfALoopThatLives(t *testing.T) {
 	m := newManager(t, map[string]string{
 		"NOTIFY_SOCKET": socket, "WATCHDOG_USEC": "100000", "WATCHDOG_PID": strconv.Itoa(os.Getpid()),
 	})
-	stop := watch(t, m)
 	started := time.Now()
+	stop := watch(t, m)
 	for range 4 {
 		<-m.Pulse()
 		if got := receive(t, conn); got != "WATCHDOG=1" {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/novatech/securevault/agent/schedule"
 )
 
 // complete is the ledger of a play in which everything was seen.
@@ -208,6 +210,25 @@ func TestLinesFoldToTheScreen(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// Every other play failed: when its last renewal came late, the agent left the
+// old credential to its own end, which it took to be over by then.
+func TestTheOldCredentialIsRevokedBeforeItsEnd(t *testing.T) {
+	policy := schedule.Policy{Overlap: 2 * time.Second}.WithDefaults() // that of agent.hcl
+	const lag = 200 * time.Millisecond                                 // of a request, or of telling the app
+	for seed := range uint64(1000) {
+		f := schedule.Facts{Held: true, Leased: true, Renewable: true, TTL: defaultTTL, Full: defaultTTL, Seed: seed}
+		action, at := policy.Next(f)
+		for ; action == schedule.Renew; action, at = policy.Next(f) {
+			left := maxTTL - at.Add(lag).Sub(f.Issued)
+			f.Granted, f.TTL = at, min(defaultTTL, left.Truncate(time.Second)) // servers grant whole seconds
+		}
+		if revoked := at.Add(2 * lag).Add(policy.OverlapFor(defaultTTL)); !revoked.Before(f.Ends()) {
+			t.Fatalf("seed %d: the successor comes after %s, and the old credential ends %s after its overlap",
+				seed, at.Sub(f.Issued), f.Ends().Sub(revoked))
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	random "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -136,14 +137,21 @@ func newCertificate() (certificate, key []byte, err error) {
 	return certificate, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), nil
 }
 
-// freePort returns a TCP port of loopback that nobody listens on.
+// freePort returns a TCP port of loopback that nobody listens on. It is below those
+// that Linux gives to connections and to whoever asks for any: one of these could be
+// taken before the server listens.
 func freePort() (int, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return 0, fmt.Errorf("finding a free port: %w", err)
+	const first, count = 20_000, 10_000
+	var failed error
+	for _, above := range random.Perm(count) {
+		port := first + above
+		listener, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err == nil {
+			return port, listener.Close()
+		}
+		failed = err
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("finding a free port from %d on: %w; end what listens there", first, failed)
 }
 
 // quoteName makes any text the name of a database.

@@ -42,7 +42,7 @@ type Config struct {
 
 const (
 	host       = "127.0.0.1"
-	startLimit = 30 * time.Second
+	startLimit = time.Minute
 	pollDelay  = 20 * time.Millisecond
 )
 

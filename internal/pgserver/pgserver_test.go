@@ -94,7 +94,7 @@ func TestTheServerEndsWithAKilledProgram(t *testing.T) {
 		t.Fatalf("the program was not killed: %v\n%s", err, output)
 	}
 	pidFile := filepath.Join(dir, dataName, "postmaster.pid")
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(pollDelay) {
+	for deadline := time.Now().Add(startLimit); ; time.Sleep(pollDelay) {
 		content, err := os.ReadFile(pidFile)
 		if errors.Is(err, os.ErrNotExist) {
 			return

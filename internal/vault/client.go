@@ -62,6 +62,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Address != "" {
 		ac.Address = cfg.Address
 	}
+	ac.AgentAddress = "" // VAULT_AGENT_ADDR tells apps where the agent is, which may be us
 	// Retries are the schedulers' business: they know what a failure costs.
 	ac.MaxRetries = 0
 	// Its limit ends a request with the headers of the answer, and takes the
@@ -76,17 +77,29 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := api.NewClient(ac)
+	client, err := newAPIClient(ac)
 	if err != nil {
 		return nil, fmt.Errorf("using the server address %q: %w; write it as https://host:8200", ac.Address, err)
 	}
-	client.ClearToken() // NewClient takes VAULT_TOKEN; only auto-auth decides which token is used
 	if cfg.Namespace != "" {
 		client.SetNamespace(cfg.Namespace)
 	}
 	return &Client{
 		api: client, slots: make(chan struct{}, connections), timeout: timeout, mounts: newMounts(), tls: transport,
 	}, nil
+}
+
+// newAPIClient returns a client that adds nothing to requests by itself: only
+// auto-auth decides which token is used, not VAULT_TOKEN, and an answer that
+// VAULT_WRAP_TTL has wrapped would be a credential that nobody holds.
+func newAPIClient(ac *api.Config) (*api.Client, error) {
+	client, err := api.NewClient(ac)
+	if err != nil {
+		return nil, err
+	}
+	client.ClearToken()
+	client.SetWrappingLookupFunc(func(string, string) string { return "" })
+	return client, nil
 }
 
 // configureTransport sets up the network for the API client, and returns the

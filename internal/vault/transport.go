@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-
-	"github.com/hashicorp/vault/api"
 )
 
 // WithoutReuse returns a client that makes a connection for each request and
@@ -29,11 +27,10 @@ func (c *Client) WithoutReuse() (*Client, error) {
 func (c *Client) over(transport http.RoundTripper) (*Client, error) {
 	ac := c.api.CloneConfig()
 	ac.HttpClient.Transport = boundedTransport{transport}
-	client, err := api.NewClient(ac)
+	client, err := newAPIClient(ac)
 	if err != nil {
 		return nil, err
 	}
-	client.ClearToken()
 	if namespace := c.api.Namespace(); namespace != "" {
 		client.SetNamespace(namespace)
 	}

@@ -91,3 +91,30 @@ func TestAForeignTransportKeepsItsConnections(t *testing.T) {
 		t.Errorf("got another client, or %v", err)
 	}
 }
+
+// VAULT_AGENT_ADDR in the environment of an agent led it to itself; with
+// VAULT_WRAP_TTL it wrote an empty file, and lost the credential for it.
+func TestTheEnvironmentOfOtherClientsChangesNoRequest(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if ttl := req.Header.Get("X-Vault-Wrap-TTL"); ttl != "" {
+			t.Errorf("the answer is to be wrapped for %s seconds", ttl)
+		}
+		_, _ = w.Write([]byte(`{"data":{}}`))
+	}))
+	t.Cleanup(server.Close)
+	t.Setenv("VAULT_AGENT_ADDR", "http://127.0.0.1:1")
+	t.Setenv("VAULT_WRAP_TTL", "60")
+	usual, err := New(Config{Address: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	once, err := usual.WithoutReuse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*Client{usual, once} {
+		if _, err := c.Fetch(t.Context(), Token{}, read(t, "a/b")); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -163,13 +163,7 @@ func (s *Server) perform(r request) answer {
 	case Revoke:
 		return s.revokeLease(r)
 	case RevokePrefix:
-		prefix := strings.SplitN(r.path, "/", 4)[3] + "/"
-		for _, l := range s.leases {
-			if strings.HasPrefix(l.ID, prefix) {
-				s.revoke(l)
-			}
-		}
-		return answer{status: http.StatusNoContent}
+		return s.revokePrefix(r)
 	case LookupLease:
 		return s.lookupLease(r)
 	case LookupSelf:
@@ -199,6 +193,16 @@ func (s *Server) perform(r request) answer {
 	default:
 		return s.readOrWrite(r)
 	}
+}
+
+func (s *Server) revokePrefix(r request) answer {
+	prefix := strings.SplitN(r.path, "/", 4)[3] + "/"
+	for _, l := range s.leases {
+		if strings.HasPrefix(l.ID, prefix) {
+			s.revoke(l)
+		}
+	}
+	return answer{status: http.StatusNoContent}
 }
 
 func (s *Server) login(r request) answer {

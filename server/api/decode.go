@@ -60,12 +60,19 @@ func decode(r *http.Request) (*logical.Request, error) {
 	}, nil
 }
 
+// maxPath bounds a path, in bytes. Names in it become keys of the storage, of
+// which PostgreSQL takes 2,700 bytes at most.
+const maxPath = 2000
+
 // decodePath returns the path below /v1/. Repeated slashes count as one;
 // what climbs or hides is refused.
 func decodePath(urlPath string) (string, error) {
 	rest, ok := strings.CutPrefix(urlPath, prefix)
 	if !ok {
 		return "", logical.CodedError(http.StatusNotFound, "")
+	}
+	if len(rest) > maxPath {
+		return "", badRequest("the path is longer than %d bytes", maxPath)
 	}
 	folder := strings.HasSuffix(rest, "/")
 	var segments []string

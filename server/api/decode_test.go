@@ -30,6 +30,17 @@ func TestQueriesBecomeFields(t *testing.T) {
 	}
 }
 
+// A name too long for a key of the storage was an error of the server, which
+// clients repeat.
+func TestAPathMustFitTheStorage(t *testing.T) {
+	for size, fits := range map[int]bool{maxPath: true, maxPath + 1: false} {
+		_, err := decodePath(prefix + strings.Repeat("a", size))
+		if fits != (err == nil) || err != nil && statusOf(err) != http.StatusBadRequest {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add("POST", "/v1/sys/leases/renew", "", `{"lease_id":"a/b","increment":60}`)
 	f.Add("GET", "/v1/a//b/", "list=true&x=1&x=2", "")

@@ -28,7 +28,7 @@ func startEmpty(t *testing.T) client {
 // startOn serves a store, whatever is in it.
 func startOn(t *testing.T, below store.Store) client {
 	t.Helper()
-	config := core.Config{Methods: auth.All(), StoreType: "inmem", Logger: hclog.NewNullLogger(), Version: "test"}
+	config := core.Config{Methods: auth.All(), StoreType: "inmem", Name: "securevault", Logger: hclog.NewNullLogger(), Version: "test"}
 	server := core.NewServer(config, seal.New(seal.Settings{Store: below}))
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -9,9 +9,6 @@ import (
 	"github.com/novatech/securevault/server/core/seal"
 )
 
-// clusterName is the name that clients show; a server has no other.
-const clusterName = "securevault"
-
 // health is the answer of sys/health.
 type health struct {
 	Initialized                bool   `json:"initialized"`
@@ -103,7 +100,7 @@ func newSealStatus(s core.Status) sealStatus {
 		Version: s.Version, RecoverySeal: s.Seal.Recovery, StorageType: s.StoreType,
 	}
 	if !s.Sealed {
-		status.ClusterName, status.ClusterID = clusterName, s.ClusterID
+		status.ClusterName, status.ClusterID = s.ClusterName, s.ClusterID
 	}
 	return status
 }
@@ -132,7 +129,7 @@ func serveHealth(w http.ResponseWriter, r *http.Request, c Core) {
 	writeJSON(w, status, health{
 		Initialized: s.Initialized, Sealed: s.Sealed, Standby: s.Standby,
 		ReplicationPerformanceMode: "disabled", ReplicationDRMode: "disabled",
-		ServerTimeUTC: time.Now().Unix(), Version: s.Version, ClusterName: clusterName, ClusterID: s.ClusterID,
+		ServerTimeUTC: time.Now().Unix(), Version: s.Version, ClusterName: s.ClusterName, ClusterID: s.ClusterID,
 	})
 }
 

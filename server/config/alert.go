@@ -4,9 +4,11 @@ import (
 	"net/mail"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/novatech/securevault/server/core/alert"
+	"github.com/novatech/securevault/server/core/metric"
 )
 
 // Alert is a rule about the server's own metrics.
@@ -62,8 +64,14 @@ func (f *File) checkAlerts(r *report) {
 // check reports whether the alert is sent by mail.
 func (a *Alert) check(r *report) (mails bool) {
 	checkWord(r, a.Origin, "severity", a.Severity, "info", "warning", "critical")
-	if _, err := alert.Parse(a.Condition); err != nil && a.Has("condition") {
+	c, err := alert.Parse(a.Condition)
+	known := metric.Known()
+	switch {
+	case !a.Has("condition"): // which is a problem already
+	case err != nil:
 		r.problem(a.Where("condition"), "", "condition: %s", err)
+	case !slices.Contains(known, c.Metric):
+		r.problem(a.Where("condition"), suggest(c.Metric, known), "condition: there is no metric %q", c.Metric)
 	}
 	for _, target := range a.Notify {
 		if IsWebhook(target) {

@@ -37,6 +37,8 @@ type File struct {
 	DefaultLeaseTTL Duration `conf:"default_lease_ttl" default:"768h"`
 	MaxLeaseTTL     Duration `conf:"max_lease_ttl" default:"768h"`
 
+	DefaultMaxRequestDuration Duration `conf:"default_max_request_duration" default:"90s"` // of listeners that say nothing
+
 	LeaseLimits []LeaseLimit `conf:"lease_limits|lease_limit"`
 	Alerts      []Alert      `conf:"alerts|alert"`
 	SMTP        *SMTP        `conf:"smtp"` // nil when not written
@@ -71,6 +73,10 @@ type UserLockout struct {
 	Disabled     bool     `conf:"disable_lockout"`
 }
 
+// engineTypes are the types that limits are expected for: those of the guide,
+// whether or not this server has them yet.
+var engineTypes = [...]string{"aws", "azure", "consul", "database", "gcp", "kubernetes", "kv", "ldap", "nomad", "pki", "ssh"}
+
 // Unservable returns what is missing for a server that is not in dev mode, nil
 // if nothing is.
 func (f *File) Unservable() error {
@@ -97,7 +103,11 @@ func (f *File) check(r *report) {
 		r.problem(f.HAStorage.At, "remove it; storage \"postgresql\" and \"etcd\" elect the active node themselves", "ha_storage is not supported")
 	}
 	for i := range f.Listeners {
-		f.Listeners[i].check(r)
+		l := &f.Listeners[i]
+		if !l.Has("max_request_duration") {
+			l.MaxRequestDuration = f.DefaultMaxRequestDuration
+		}
+		l.check(r)
 	}
 	if f.UserLockout != nil && f.UserLockout.Threshold < 0 {
 		r.problem(f.UserLockout.Where("lockout_threshold"), "use disable_lockout for none", "lockout_threshold cannot be negative")
@@ -109,7 +119,7 @@ func (f *File) check(r *report) {
 }
 
 func (f *File) checkWords(r *report) {
-	checkWord(r, f.Origin, "log_level", f.LogLevel, "trace", "debug", "info", "warn", "error")
+	checkWord(r, f.Origin, "log_level", strings.ToLower(f.LogLevel), "trace", "debug", "info", "warn", "error")
 	checkWord(r, f.Origin, "log_format", f.LogFormat, "standard", "json")
 }
 
@@ -132,6 +142,9 @@ func (f *File) checkLimits(r *report) {
 			r.problem(l.At, "keep one", "the limits of %q are set twice", l.Engine)
 		}
 		named = append(named, l.Engine)
+		if !slices.Contains(engineTypes[:], l.Engine) {
+			r.warning(l.At, suggest(l.Engine, engineTypes[:]), "lease_limits: no engine has the type %q", l.Engine)
+		}
 		checkTTLs(r, l.Origin, "default_ttl", l.DefaultTTL, "max_ttl", l.MaxTTL)
 		if l.MaxLeasesPerRole < 0 {
 			r.problem(l.Where("max_leases_per_role"), "remove it for no limit", "max_leases_per_role cannot be negative, got %d", l.MaxLeasesPerRole)

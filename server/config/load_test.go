@@ -133,8 +133,12 @@ a.hcl:3: log_level: "lud" is not known; known here: trace, debug, info, warn, er
 			"a.hcl:4: the listener of line 1 already has the address 127.0.0.1:8200; choose another"},
 		{"a lockout of one method", "a.hcl", "user_lockout \"userpas\" {}\n", `a.hcl:1: unknown type "userpas" in user_lockout; known here: all`},
 		{"a condition that cannot be read", "a.yaml", "alerts:\n- name: x\n  condition: rate(a) > 1/day\n", `a.yaml:3: condition: column 16: unknown unit "day"; use s, min or h; write it like rate(secret.dynamic.create) > 100/min`},
+		{"a metric that there is not", "a.yaml", "alerts:\n- name: x\n  condition: rate(secret.dynamic.creat) > 1/min\n",
+			`a.yaml:3: condition: there is no metric "secret.dynamic.creat"; did you mean "secret.dynamic.create"?`},
+		{"a prefix of no metric", "a.hcl", "telemetry {\n metrics_prefix = \"my app\"\n}\n", `a.hcl:2: metrics_prefix: "my app" cannot begin the name of a metric`},
+		{"no time for requests", "a.hcl", "default_max_request_duration = 0\nlistener \"tcp\" {\n tls_disable = true\n}\n", "max_request_duration must be positive"},
 		{"a plugin folder", "a.hcl", "plugin_directory = \"/x\"\n", "plugins from outside are not run; remove it"},
-		{"a bad mail address", "a.yaml", "alerts:\n- name: x\n  condition: a > 1\n  notify: [ops]\n", `a.yaml:4: notify: "ops" is neither a mail address nor a URL; write name@host or https://host/path`},
+		{"a bad mail address", "a.yaml", "alerts:\n- name: x\n  condition: core.unsealed < 1\n  notify: [ops]\n", `a.yaml:4: notify: "ops" is neither a mail address nor a URL; write name@host or https://host/path`},
 		{"an alert without condition", "a.yaml", "alerts:\n- name: x\n", `a.yaml:2: "condition" is missing in alerts; set "condition"`},
 		{"an alias", "a.yaml", "a: &x [1]\nb: *x\n", "a.yaml:2: aliases are not supported; write the value out"},
 		{"broken YAML", "a.yaml", "a: [\n", "a.yaml:1: invalid YAML: did not find expected node content"},
@@ -155,6 +159,28 @@ a.hcl:3: log_level: "lud" is not known; known here: trace, debug, info, warn, er
 				t.Errorf("got:\n%s\nwant:\n%s", got, c.want)
 			}
 		})
+	}
+}
+
+func TestWhatVaultTakesIsTakenToo(t *testing.T) {
+	f, err := load(t, "a.hcl", "log_level = \"Warn\"\ndefault_max_request_duration = \"30s\"\n"+
+		"listener \"tcp\" {\n tls_disable = true\n}\nlistener \"unix\" {\n address = \"/run/x\"\n max_request_duration = \"5s\"\n}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := f.Listeners; l[0].MaxRequestDuration != Duration(30*time.Second) || l[1].MaxRequestDuration != Duration(5*time.Second) {
+		t.Errorf("%+v", l)
+	}
+}
+
+// Limits of a misspelt engine were taken, and held for none.
+func TestLimitsOfAnUnknownEngineAreDoubted(t *testing.T) {
+	f, err := load(t, "a.yaml", "lease_limits:\n  databse: {max_ttl: 1h}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Warnings) != 1 || !strings.HasSuffix(f.Warnings[0].String(), `a.yaml:2: lease_limits: no engine has the type "databse"; did you mean "database"?`) {
+		t.Errorf("%v", f.Warnings)
 	}
 }
 

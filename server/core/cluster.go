@@ -138,6 +138,7 @@ func (s *Server) takeOver(ctx context.Context, term store.Term) error {
 	err := s.seal.Reopen(ctx)
 	if errors.Is(err, seal.ErrDamaged) || errors.Is(err, seal.ErrSealed) {
 		s.waiting.Store(false) // it is sealed now
+		s.config.Metrics.SetGauges(nil)
 	}
 	if err == nil {
 		err = s.activate(ctx, term)
@@ -157,10 +158,10 @@ func (s *Server) electNow(ctx context.Context) (store.Term, error) {
 	if status, err := s.seal.Status(ctx); err != nil || status.Initialized {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, initPatience)
+	patient, cancel := context.WithTimeout(ctx, initPatience)
 	defer cancel()
-	term, err := s.cluster.Elector.Elect(ctx, s.node())
-	if errors.Is(err, context.DeadlineExceeded) {
+	term, err := s.cluster.Elector.Elect(patient, s.node())
+	if err != nil && patient.Err() != nil && ctx.Err() == nil { // a slow store has deadlines of its own
 		return nil, fmt.Errorf("%w: another server is active on this storage: unseal this one with its keys", seal.ErrInvalid)
 	}
 	return term, err

@@ -3,6 +3,8 @@ package core_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -123,10 +125,21 @@ func (h *handle) Nodes(context.Context) ([]store.Node, error) {
 // join starts a server on the office that ends with the test.
 func join(t *testing.T, o *office, name string, engine *coretest.Engine) *core.Server {
 	t.Helper()
+	return joinMeasured(t, o, name, engine, newMetrics(t))
+}
+
+func newMetrics(t *testing.T) *metric.Registry {
+	t.Helper()
 	metrics, err := metric.New(metric.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return metrics
+}
+
+// joinMeasured is join for a server that counts in metrics.
+func joinMeasured(t *testing.T, o *office, name string, engine *coretest.Engine, metrics *metric.Registry) *core.Server {
+	t.Helper()
 	h := &handle{o, name}
 	s := core.NewServer(core.Config{
 		Engines: map[string]logical.Factory{"fake": engine.Factory}, Logger: hclog.NewNullLogger(), Metrics: metrics,
@@ -283,6 +296,33 @@ func TestSteppingDownLetsTheOtherGoFirst(t *testing.T) {
 	})
 }
 
+// On every standby the alert of a sealed server fired.
+func TestAStandbyCountsAsUnsealed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, first, _, share := pair(t, coretest.NewEngine())
+		metrics := newMetrics(t)
+		third := joinMeasured(t, o, "third", coretest.NewEngine(), metrics)
+		unsealed := func(when string, want bool) {
+			t.Helper()
+			found := slices.ContainsFunc(metrics.Read(), func(s metric.Series) bool { return s.Name == metric.Unsealed && s.Value == 1 })
+			if found != want {
+				t.Errorf("%s: counts as unsealed: %v, want %v", when, found, want)
+			}
+		}
+		unsealed("sealed", false)
+		if err := third.Unseal(t.Context(), share); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		unsealed("standing by", true)
+		rekey(t, first, share)
+		o.depose(t)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		unsealed("sealed as its keys are old", false)
+	})
+}
+
 func TestAServerAloneCannotStepDown(t *testing.T) {
 	s := coretest.Start(t, nil)
 	if _, err := s.Do(t, coretest.Root, update, "sys/step-down", nil); !errors.Is(err, seal.ErrInvalid) {
@@ -294,17 +334,24 @@ func TestAServerAloneCannotStepDown(t *testing.T) {
 	}
 }
 
+// rekey makes a new share and returns it alone.
+func rekey(t *testing.T, s *core.Server, share []byte) [][]byte {
+	t.Helper()
+	attempt, err := s.Keys().StartRekey(seal.Split{Shares: 1, Threshold: 1}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shares, _, err := s.Keys().Rekey(t.Context(), attempt.Nonce, share)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shares
+}
+
 func TestAStandbyWhoseKeysWereChangedIsSealed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, first, second, share := pair(t, coretest.NewEngine())
-		attempt, err := first.Keys().StartRekey(seal.Split{Shares: 1, Threshold: 1}, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		shares, _, err := first.Keys().Rekey(t.Context(), attempt.Nonce, share)
-		if err != nil {
-			t.Fatal(err)
-		}
+		shares := rekey(t, first, share)
 		o.depose(t)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
@@ -329,4 +376,23 @@ func TestOnlyOneServerInitializes(t *testing.T) {
 			t.Errorf("a second time: %v", err)
 		}
 	})
+}
+
+// slow is the office of a server whose store misses a deadline.
+type slow struct{ *handle }
+
+func (slow) Elect(context.Context, store.Node) (store.Term, error) {
+	return nil, fmt.Errorf("asking the store: %w", context.DeadlineExceeded)
+}
+
+func TestASlowStoreIsNotTakenForAnActiveServer(t *testing.T) {
+	h := slow{&handle{newOffice(), "slow"}}
+	s := core.NewServer(core.Config{
+		Logger: hclog.NewNullLogger(), Metrics: newMetrics(t), Cluster: core.Cluster{Elector: h, APIAddr: h.name},
+	}, seal.New(seal.Settings{Store: h}))
+	defer s.Close(t.Context())
+	_, err := s.Init(t.Context(), seal.Split{Shares: 1, Threshold: 1}, "")
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, seal.ErrInvalid) {
+		t.Errorf("initializing: %v", err)
+	}
 }

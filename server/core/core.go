@@ -46,6 +46,7 @@ const defaultTTL = 32 * 24 * time.Hour
 type Config struct {
 	Store     store.Store
 	StoreType string                     // as shown by the seal status
+	Name      string                     // of the cluster, as shown by the status
 	Engines   map[string]logical.Factory // type → secrets engine
 	Methods   map[string]logical.Factory // type → auth method
 	Logger    hclog.Logger
@@ -279,6 +280,7 @@ type Status struct {
 	Sealed      bool
 	Version     string
 	ClusterID   string
+	ClusterName string
 	StoreType   string
 	Seal        seal.Status // set by Server
 
@@ -289,7 +291,7 @@ type Status struct {
 
 // Status describes the server.
 func (c *Core) Status() Status {
-	return Status{Initialized: true, Version: c.config.Version, ClusterID: c.clusterID, StoreType: c.config.StoreType}
+	return Status{Initialized: true, Version: c.config.Version, ClusterID: c.clusterID, ClusterName: c.config.Name, StoreType: c.config.StoreType}
 }
 
 // AllowOrigin reports whether web pages of origin may use the API, and which

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -44,6 +45,25 @@ func TestALockedUserStaysSoAfterARestart(t *testing.T) {
 	s = coretest.Restart(t, s.Engine, s.Store, auth.All())
 	if err := logIn(t, s, "correct horse"); err != nil {
 		t.Errorf("unlocked, after another restart: %v", err)
+	}
+}
+
+// Whoever logged in under long names that do not exist filled the memory.
+func TestALongNameIsNotKept(t *testing.T) {
+	s := coretest.Start(t, auth.All())
+	long := strings.Repeat("a", 1<<20)
+	for range 5 {
+		resp, err := s.Do(t, "", logical.UpdateOperation, "auth/approle/login", map[string]any{"role_id": long, "secret_id": "x"})
+		if err != nil || !resp.IsError() {
+			t.Fatalf("%v, %v", resp, err)
+		}
+	}
+	if _, err := s.Do(t, "", logical.UpdateOperation, "auth/approle/login", map[string]any{"role_id": long}); !errors.Is(err, logical.ErrPermissionDenied) {
+		t.Errorf("after five failures: %v", err)
+	}
+	shown := fmt.Sprint(s.Must(t, coretest.Root, logical.ReadOperation, "sys/locked-users", nil).Data)
+	if len(shown) > 500 || !strings.Contains(shown, "sha256:") {
+		t.Errorf("locked users in %d bytes: %.500s", len(shown), shown)
 	}
 }
 

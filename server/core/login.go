@@ -68,7 +68,7 @@ func (c *Core) whoLogsIn(ctx context.Context, cl *call, req *logical.Request) (l
 	if err != nil || resp == nil || resp.Auth == nil || resp.Auth.Alias == nil {
 		return lockout.Name{}, false // its login will say why
 	}
-	return lockout.Name{Mount: entry.Accessor, Alias: resp.Auth.Alias.Name}, true
+	return lockout.NewName(entry.Accessor, resp.Auth.Alias.Name), true
 }
 
 func (c *Core) lockoutOf(cl *call) lockout.Settings {

@@ -73,7 +73,7 @@ func labelsOf(m *mount.Mount, role string) metric.Labels {
 // gauges returns what can be counted now: leases by mount, how much of each
 // limit is used, and what could not be revoked.
 func (c *Core) gauges() []metric.Gauge {
-	all := []metric.Gauge{{Name: "core.unsealed", Value: 1}}
+	all := []metric.Gauge{{Name: metric.Unsealed, Value: 1}}
 	byMount := map[string]int{} // mount id → leases
 	for _, m := range c.mounts.Mounts() {
 		if !m.BuiltIn() && !m.Entry().IsAuth() {
@@ -83,7 +83,7 @@ func (c *Core) gauges() []metric.Gauge {
 	for _, count := range c.leases.Counts() {
 		byMount[count.Mount] += count.Leases
 		if limit := c.maxLeases(count.Group); limit > 0 {
-			all = append(all, c.gauge("secret.lease.limit.used", count.Mount, count.Role, float64(count.Leases)/float64(limit)))
+			all = append(all, c.gauge(metric.LimitUsed, count.Mount, count.Role, float64(count.Leases)/float64(limit)))
 		}
 	}
 	stuck := map[string]int{} // mount id → irrevocable leases
@@ -92,11 +92,15 @@ func (c *Core) gauges() []metric.Gauge {
 	}
 	for id, leases := range byMount {
 		all = append(all,
-			c.gauge("secret.lease.count", id, "", float64(leases)),
-			c.gauge("secret.lease.irrevocable", id, "", float64(stuck[id])))
+			c.gauge(metric.Leases, id, "", float64(leases)),
+			c.gauge(metric.Irrevocable, id, "", float64(stuck[id])))
 	}
 	return all
 }
+
+// standbyGauges are those of a server that another one is active for: it counts
+// nothing, but is not sealed.
+func standbyGauges() []metric.Gauge { return []metric.Gauge{{Name: metric.Unsealed, Value: 1}} }
 
 // gauge names a value of a mount, and of a role if one is given.
 func (c *Core) gauge(name, id, role string, value float64) metric.Gauge {

@@ -204,7 +204,7 @@ func (s *Server) Init(ctx context.Context, split seal.Split, root string) (Initi
 		s.publish(current)
 	} else {
 		s.forget(ctx, current, false)
-		s.logger.Info("initialized and sealed; run operator unseal")
+		s.logger.Info("initialized, and sealed")
 	}
 	return Initial{Shares: shares, RootToken: token}, nil
 }
@@ -332,7 +332,7 @@ func (s *Server) AllowOrigin(origin string) (headers []string, ok bool) {
 
 // Status describes the server to everybody.
 func (s *Server) Status() Status {
-	status := Status{Version: s.config.Version, StoreType: s.config.StoreType}
+	status := Status{Version: s.config.Version, ClusterName: s.config.Name, StoreType: s.config.StoreType}
 	if c, err := s.Core(); err == nil {
 		status = c.Status()
 	}
@@ -362,6 +362,7 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		}
 		if s.waiting.Load() && ctx.Err() == nil {
+			s.config.Metrics.SetGauges(standbyGauges)
 			s.campaign(ctx)
 			continue
 		}

@@ -27,7 +27,7 @@ const (
 	// burdens is how many clients keep it busy meanwhile.
 	burdens = 8
 	// settleTimeout is how long the server may take to undo what was under way.
-	settleTimeout = 30 * time.Second
+	settleTimeout = time.Minute
 )
 
 // TestAKilledServerLeavesNoCredentialWithoutALease kills the server at random

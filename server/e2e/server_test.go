@@ -18,7 +18,7 @@ import (
 )
 
 // startTimeout is how long the server may take until it answers.
-const startTimeout = 30 * time.Second
+const startTimeout = time.Minute
 
 // server is a server that can be killed and started again on what it left: a
 // file store that a key in a file unseals, or memory alone.

@@ -20,7 +20,7 @@ import (
 
 const (
 	// patience bounds the wait for something to appear on the page.
-	patience  = 20 * time.Second
+	patience  = time.Minute
 	pollDelay = 50 * time.Millisecond
 )
 

@@ -181,12 +181,11 @@ func TestARefusalSaysWhichPolicyIsMissing(t *testing.T) {
 	b.press(t, "Log out")
 	b.see(t, "Logged out", "The token stays in the memory of this page")
 	var left []string
-	for range 50 { // the page does not wait for its token to go
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(pollDelay) { // the page does not wait for its token to go
 		left = h.must(t, logical.ListOperation, "auth/token/accessors/", nil).Data["keys"].([]string)
 		if len(left) == 1 {
 			return
 		}
-		time.Sleep(pollDelay)
 	}
 	t.Errorf("%d tokens are left, want the root token alone", len(left))
 }

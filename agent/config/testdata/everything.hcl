@@ -108,6 +108,8 @@ template {
 template {
   secret           = "kv/data/app"
   format           = "yaml"
+  fields           = ["user", "password"]
+  prefix           = "app_"
   destination      = "/run/app.yaml"
   refresh_interval = "1m"
   exec {
@@ -157,7 +159,6 @@ env_file {
   owner            = "app"
   group            = "app"
   backup           = true
-  in_place         = true
   check            = ["verify"]
   check_timeout    = "5s"
   command          = ["reload"]
@@ -178,6 +179,14 @@ env_file {
   }
 }
 
+env_file {
+  destination = "/run/mounted.env"
+  in_place    = true
+  env_template "PASSWORD" {
+    contents = "{{ x }}"
+  }
+}
+
 env_template "USER" {
   contents             = "[[ x ]]"
   error_on_missing_key = true
@@ -195,6 +204,8 @@ env_template "HOST" {
 env_template "ALL" {
   secret = "kv/data/app"
   format = "json"
+  fields = ["user"]
+  prefix = "app_"
 }
 
 exec {
@@ -229,6 +240,8 @@ credentials {
   credential "all" {
     secret = "kv/data/app"
     format = "json"
+    fields = ["user"]
+    prefix = "app_"
   }
 }
 

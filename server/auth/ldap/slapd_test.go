@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/novatech/securevault/server/engines/enginetest/process"
 )
 
 // slapd is a real OpenLDAP server with a few people and groups.
@@ -121,8 +123,12 @@ access to * by users read by anonymous auth by * none
 	if out, err := exec.Command(program, "-T", "add", "-f", conf, "-l", filepath.Join(folder, "people.ldif")).CombinedOutput(); err != nil {
 		t.Fatalf("filling the directory: %v\n%s", err, out)
 	}
-	for range 5 { // somebody else may take an address before slapd does
-		s := slapd{plain: "ldap://" + freeAddress(t), tls: "ldaps://" + freeAddress(t), ca: ca}
+	for range 5 { // somebody else may take a port before slapd does
+		ports, err := process.FreePorts(2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := slapd{plain: fmt.Sprintf("ldap://127.0.0.1:%d", ports[0]), tls: fmt.Sprintf("ldaps://127.0.0.1:%d", ports[1]), ca: ca}
 		if s.serve(t, exec.Command(program, "-d", "0", "-f", conf, "-h", s.plain+" "+s.tls)) {
 			return s
 		}
@@ -152,7 +158,7 @@ func (s slapd) serve(t *testing.T, command *exec.Cmd) bool {
 		_ = command.Process.Signal(syscall.SIGTERM)
 		<-ended
 	})
-	for range 500 {
+	for range 6000 {
 		conn, err := net.Dial("tcp", s.tls[len("ldaps://"):])
 		if err == nil {
 			_ = conn.Close()
@@ -186,16 +192,6 @@ func write(t *testing.T, folder, name, content string) {
 	if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // writeCertificate writes cert.pem and key.pem for 127.0.0.1, and returns the

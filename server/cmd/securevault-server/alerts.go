@@ -16,11 +16,19 @@ import (
 
 // newWatch returns what watches the alerts of a configuration.
 func newWatch(f *config.File, source alert.Source, logger hclog.Logger) (*alert.Watch, error) {
-	var rules []alert.Rule
+	rules, targets, err := alertsOf(f)
+	if err != nil {
+		return nil, err
+	}
+	return alert.New(rules, source, targets, logger), nil
+}
+
+// alertsOf returns the rules of a configuration, and what tells people of them.
+func alertsOf(f *config.File) (rules []alert.Rule, targets alert.Targets, err error) {
 	for _, a := range f.Alerts {
 		condition, err := alert.Parse(a.Condition)
 		if err != nil {
-			return nil, fmt.Errorf("%s: condition: %w", a.Where("condition"), err)
+			return nil, targets, fmt.Errorf("%s: condition: %w", a.Where("condition"), err)
 		}
 		rules = append(rules, alert.Rule{
 			Name: a.Name, Condition: condition, Severity: a.Severity, For: time.Duration(a.For),
@@ -29,10 +37,10 @@ func newWatch(f *config.File, source alert.Source, logger hclog.Logger) (*alert.
 	}
 	mail, err := newMail(f.SMTP)
 	if err != nil {
-		return nil, err
+		return nil, targets, err
 	}
-	targets := alert.Targets{Mail: mail, Webhook: &alert.Webhook{Client: &http.Client{Transport: http.DefaultTransport}}}
-	return alert.New(rules, source, targets, logger), nil
+	webhook := &alert.Webhook{Client: &http.Client{Transport: http.DefaultTransport}}
+	return rules, alert.Targets{Mail: mail, Webhook: webhook}, nil
 }
 
 // newMail returns how mail leaves; without a stanza through this machine.

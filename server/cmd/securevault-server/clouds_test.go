@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/novatech/securevault/server/engines/enginetest/kmsstandin"
 )
@@ -80,7 +79,7 @@ func (s cloudSeal) unseals(t *testing.T, egress *kmsstandin.Egress) {
 			t.Errorf("with %s: %d %v", what, status, answer)
 		}
 		w.stop(t, syscall.SIGTERM)
-		s.explains(t, what, w.logs.String())
+		s.explains(t, what, w.server.Log())
 	}
 
 	egress.Cut()
@@ -89,17 +88,13 @@ func (s cloudSeal) unseals(t *testing.T, egress *kmsstandin.Egress) {
 		t.Errorf("out of reach: %d %v", status, answer)
 	}
 	egress.Restore()
-	for deadline := time.Now().Add(startPatience); ; time.Sleep(50 * time.Millisecond) {
-		if status, _ := w.send(t, "GET", "sys/health", nil); status == http.StatusOK {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("in reach again, it does not unseal")
-		}
-	}
+	await(t, func() bool {
+		status, _ := w.send(t, "GET", "sys/health", nil)
+		return status == http.StatusOK
+	}, func() string { return "in reach again, it does not unseal" })
 	w.must(t, "GET", "sys/policies/acl/kept", nil)
 	w.stop(t, syscall.SIGTERM)
-	s.explains(t, "out of reach", w.logs.String())
+	s.explains(t, "out of reach", w.server.Log())
 }
 
 // cannotBeReached wants a refusal of sys/init that leaves nothing behind.

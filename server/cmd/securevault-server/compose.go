@@ -23,11 +23,7 @@ import (
 )
 
 // coreConfig is what a configuration says about the core.
-func coreConfig(f *config.File, metrics *metric.Registry, logger hclog.Logger) core.Config {
-	limits := map[string]config.LeaseLimit{} // type of engine → its limits
-	for _, l := range f.LeaseLimits {
-		limits[l.Engine] = l
-	}
+func coreConfig(f *config.File, limits *leaseLimits, metrics *metric.Registry, logger hclog.Logger) core.Config {
 	guessing := lockout.Settings{}
 	if l := f.UserLockout; l != nil {
 		guessing = lockout.Settings{
@@ -35,13 +31,10 @@ func coreConfig(f *config.File, metrics *metric.Registry, logger hclog.Logger) c
 		}
 	}
 	return core.Config{
-		Lockout: guessing,
+		Lockout: guessing, Name: f.ClusterName,
 		Engines: engines.All(), Methods: auth.All(), Logger: logger, Version: version, Metrics: metrics, Databases: database.Plugins(),
 		DefaultLeaseTTL: time.Duration(f.DefaultLeaseTTL), MaxLeaseTTL: time.Duration(f.MaxLeaseTTL),
-		MaxLeases: func(engine string) int { return limits[engine].MaxLeasesPerRole },
-		EngineTTLs: func(engine string) (byDefault, most time.Duration) {
-			return time.Duration(limits[engine].DefaultTTL), time.Duration(limits[engine].MaxTTL)
-		},
+		MaxLeases: limits.perRole, EngineTTLs: limits.ttls,
 	}
 }
 

@@ -2,20 +2,13 @@ package main
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 const examples = "../../../examples/server"
@@ -66,20 +59,12 @@ func settle(t *testing.T, name string) (folder, file string) {
 
 func selfSigned(t *testing.T) (certificate, key []byte) {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	authority := newAuthority(t, "localhost")
+	key, err := authority.KeyPEM()
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encoded, err := x509.MarshalECPrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: encoded})
+	return authority.PEM(), key
 }
 
 func TestTheYAMLExampleServes(t *testing.T) {
@@ -93,7 +78,7 @@ func TestTheYAMLExampleServes(t *testing.T) {
 		t.Errorf("%v", alerts)
 	}
 	rules := w.must(t, "GET", "sys/alerts/export", nil)["data"].(map[string]any)["rules"].(string)
-	if !strings.Contains(rules, `expr: sum(secret_lease_limit_used{mount="database/"}) > 0.9`) || !strings.Contains(rules, "for: 600s") {
+	if !strings.Contains(rules, `expr: max(secret_lease_limit_used{mount="database/"}) > 0.9`) || !strings.Contains(rules, "for: 600s") {
 		t.Error(rules)
 	}
 	w.must(t, "PUT", "sys/mounts/database", map[string]any{"type": "database"})

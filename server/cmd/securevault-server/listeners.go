@@ -29,7 +29,10 @@ func openListeners(ctx context.Context, listeners []config.Listener, logger hclo
 		one, err := openListener(ctx, l, logger)
 		if err != nil {
 			closeListeners(open)
-			return nil, fmt.Errorf("%s: %w", l.At, err)
+			if l.At.File != "" { // none with -dev
+				err = fmt.Errorf("%s: %w", l.At, err)
+			}
+			return nil, err
 		}
 		open = append(open, one)
 	}

@@ -54,7 +54,8 @@ func TestAnAddressInUseIsNamed(t *testing.T) {
 	defer taken.Close()
 	var stderr bytes.Buffer
 	code := run(t.Context(), []string{"-dev", "-dev-listen-address", taken.Addr().String()}, noEnv, io.Discard, &stderr)
-	if code != exitFailed || !strings.Contains(stderr.String(), "choose another with -dev-listen-address") {
+	if code != exitFailed || !strings.HasPrefix(stderr.String(), "securevault-server: listening on "+taken.Addr().String()) ||
+		!strings.Contains(stderr.String(), "choose another with -dev-listen-address") {
 		t.Fatalf("code %d, stderr %q", code, stderr.String())
 	}
 }

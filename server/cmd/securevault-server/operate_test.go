@@ -63,7 +63,7 @@ func (c *cluster) tellsParts(t *testing.T) {
 func (c *cluster) members(t *testing.T, node int) []any {
 	t.Helper()
 	var members []any
-	c.await(t, func() bool {
+	await(t, func() bool {
 		members = c.must(t, node, "GET", "sys/ha-status", nil)["data"].(map[string]any)["nodes"].([]any)
 		return len(members) == clusterSize
 	}, func() string {
@@ -133,14 +133,14 @@ func (c *cluster) stepsDown(t *testing.T) {
 
 func (c *cluster) hangs(t *testing.T) {
 	before := c.active(t)
-	process := c.nodes[before].command.Process
+	process := c.nodes[before].process
 	if err := process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
 	other := (before + 1) % len(c.nodes)
 	c.awaitHealth(t, other, http.StatusOK, http.StatusTooManyRequests)
-	c.await(t, func() bool {
+	await(t, func() bool {
 		for i := range c.nodes {
 			if i == before {
 				continue
@@ -182,7 +182,7 @@ func (c *cluster) restores(t *testing.T) {
 	}
 	c.must(t, 0, "GET", "sys/policies/acl/after", nil) // nothing was changed
 	c.transfer(t, standby, "PUT", "sys/storage/restore", backup, http.StatusNoContent)
-	c.await(t, func() bool {
+	await(t, func() bool {
 		status, _, _ := c.send(t.Context(), 0, "GET", "sys/policies/acl/before", nil)
 		return status == http.StatusOK
 	}, func() string { return "the restored policy is not there" })

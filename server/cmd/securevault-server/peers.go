@@ -13,13 +13,24 @@ import (
 	"github.com/novatech/securevault/server/config"
 )
 
+const (
+	// idlePeerConnections is how many connections to the active server a standby
+	// keeps for the next requests.
+	idlePeerConnections = 64
+	// peerPatience is longer than a request may take by default, so that the
+	// active server's own answer arrives.
+	peerPatience = 2 * time.Minute
+	// peerDialTimeout is short: a server that has died is told of quickly.
+	peerDialTimeout = 3 * time.Second
+)
+
 // newPeers returns what reaches the other servers of a cluster.
 func newPeers(f *config.File) (http.RoundTripper, error) {
 	peers := http.DefaultTransport.(*http.Transport).Clone()
 	peers.Proxy = nil // the nodes are reached directly, or not at all
-	peers.MaxIdleConnsPerHost = 64
-	peers.ResponseHeaderTimeout = 2 * time.Minute
-	peers.DialContext = (&net.Dialer{Timeout: 3 * time.Second}).DialContext
+	peers.MaxIdleConnsPerHost = idlePeerConnections
+	peers.ResponseHeaderTimeout = peerPatience
+	peers.DialContext = (&net.Dialer{Timeout: peerDialTimeout}).DialContext
 	peers.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	var err error
 	if f.ClusterCAFile != "" {

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/novatech/securevault/server/engines/enginetest/postgrestest"
+	background "github.com/novatech/securevault/server/engines/enginetest/process"
 )
 
 // asServer makes the test binary behave as the server.
@@ -30,6 +31,59 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// startServer has the test binary run as the server.
+func startServer(t *testing.T, file, log string, environment ...string) *background.Process {
+	t.Helper()
+	command := exec.Command(os.Args[0], "-config", file)
+	command.Env = append(append(os.Environ(), asServer+"=yes"), environment...)
+	server, err := background.Start(command, log, syscall.SIGKILL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
+// send makes a request; the status is 0 if there was no answer, or half of one.
+func send(ctx context.Context, client *http.Client, token, method, url string, body any) (int, map[string]any, error) {
+	var content io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return 0, nil, err
+		}
+		content = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, url, content)
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("X-Vault-Token", token)
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	var answer map[string]any
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil && !errors.Is(err, io.EOF) {
+		return 0, nil, err
+	}
+	return resp.StatusCode, answer, nil
+}
+
+// patience is how long a server, or a cluster, may take for what does not come at
+// once.
+const patience = time.Minute
+
+// await returns once it is done; why is for the one who waits in vain.
+func await(t *testing.T, done func() bool, why func() string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(why())
+		}
+	}
+}
+
 // world is a folder with a configuration, and the server that runs on it.
 type world struct {
 	folder string
@@ -38,10 +92,9 @@ type world struct {
 
 	environment []string // what the server gets besides its own
 
-	command *exec.Cmd
-	logs    *bytes.Buffer
-	client  *http.Client
-	token   string
+	server *background.Process // the last that was started
+	client *http.Client
+	token  string
 }
 
 // newWorld writes a configuration with a Unix socket and a file store, and
@@ -66,36 +119,18 @@ func newWorld(t *testing.T, more string) *world {
 // start runs the server and waits until it answers.
 func (w *world) start(t *testing.T) {
 	t.Helper()
-	w.logs = &bytes.Buffer{}
-	w.command = exec.Command(os.Args[0], "-config", w.file)
-	w.command.Env = append(append(os.Environ(), asServer+"=yes"), w.environment...)
-	logs, err := w.command.StderrPipe()
+	w.server = startServer(t, w.file, filepath.Join(t.TempDir(), "log"), w.environment...)
+	t.Cleanup(w.server.Stop)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err := w.server.Await(ctx, "starting the server", func(context.Context) error {
+		if log := w.server.Log(); !strings.Contains(log, "serving") {
+			return fmt.Errorf("it does not serve:\n%s", log)
+		}
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	if err := w.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	process := w.command.Process
-	t.Cleanup(func() { _ = process.Kill() })
-	serving := make(chan bool, 1)
-	go func() {
-		lines := bufio.NewScanner(logs)
-		for lines.Scan() {
-			w.logs.WriteString(lines.Text() + "\n")
-			if strings.Contains(lines.Text(), "serving") {
-				serving <- true
-			}
-		}
-		close(serving)
-	}()
-	select {
-	case ok := <-serving:
-		if !ok {
-			t.Fatalf("the server ends at once:\n%s", w.logs)
-		}
-	case <-time.After(30 * time.Second):
-		t.Fatal("the server does not start")
 	}
 }
 
@@ -103,40 +138,23 @@ func (w *world) start(t *testing.T) {
 func (w *world) stop(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	w.client.CloseIdleConnections()
-	if err := w.command.Process.Signal(signal); err != nil {
+	if err := w.server.Signal(signal); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.command.Wait(); signal == syscall.SIGTERM && err != nil {
-		t.Fatalf("%v\n%s", err, w.logs)
+	<-w.server.Ended()
+	if end := w.server.State(); signal == syscall.SIGTERM && !end.Success() {
+		t.Fatalf("%s\n%s", end, w.server.Log())
 	}
 }
 
 // send makes a request and returns the status and the answer.
 func (w *world) send(t *testing.T, method, path string, body any) (int, map[string]any) {
 	t.Helper()
-	var content io.Reader
-	if body != nil {
-		encoded, err := json.Marshal(body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		content = bytes.NewReader(encoded)
-	}
-	req, err := http.NewRequestWithContext(t.Context(), method, "http://server/v1/"+path, content)
+	status, answer, err := send(t.Context(), w.client, w.token, method, "http://server/v1/"+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("X-Vault-Token", w.token)
-	resp, err := w.client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var answer map[string]any
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil && err != io.EOF {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, answer
+	return status, answer
 }
 
 func (w *world) must(t *testing.T, method, path string, body any) map[string]any {
@@ -256,21 +274,14 @@ func (w *world) beginsAnew(t *testing.T, audit string) {
 	if err := os.Rename(audit, audit+".1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.command.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := w.server.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.After(20 * time.Second)
-	for {
+	await(t, func() bool {
 		w.must(t, "GET", "auth/token/lookup-self", nil)
-		if _, err := os.Stat(audit); err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatal("SIGHUP does not begin a new audit file")
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+		_, err := os.Stat(audit)
+		return err == nil
+	}, func() string { return "SIGHUP does not begin a new audit file" })
 }
 
 func TestValidateTellsAllProblemsAtOnce(t *testing.T) {
@@ -303,5 +314,31 @@ func TestValidateTellsAllProblemsAtOnce(t *testing.T) {
 	write("storage: {inmem: {}}\n")
 	if code, _, stderr := check("-dev", "-config", file); code != exitUsage || !strings.Contains(stderr, "storage has no place in -dev") {
 		t.Errorf("%d %q", code, stderr)
+	}
+}
+
+func TestAServerAloneIsItsOnlyMember(t *testing.T) {
+	w := newWorld(t, "api_addr: https://vault.example.com\n")
+	w.start(t)
+	w.initialize(t)
+	nodes := w.must(t, "GET", "sys/ha-status", nil)["data"].(map[string]any)["nodes"].([]any)
+	if len(nodes) != 1 {
+		t.Fatalf("the members are %v", nodes)
+	}
+	if node := nodes[0].(map[string]any); node["active_node"] != true || node["api_address"] != "https://vault.example.com" {
+		t.Errorf("it calls itself %v", node)
+	}
+}
+
+func TestAClusterIsCalledAsConfigured(t *testing.T) {
+	for more, want := range map[string]string{"": "securevault", "cluster_name: shop\n": "shop"} {
+		w := newWorld(t, more)
+		w.start(t)
+		w.initialize(t)
+		for _, path := range []string{"sys/health", "sys/seal-status"} {
+			if answer := w.must(t, "GET", path, nil); answer["cluster_name"] != want {
+				t.Errorf("%s tells of %v, want %q", path, answer["cluster_name"], want)
+			}
+		}
 	}
 }

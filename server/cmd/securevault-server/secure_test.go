@@ -33,7 +33,7 @@ func TestAClusterKeepsToTLS(t *testing.T) {
 		more:     fmt.Sprintf("cluster_ca_file: %q\n", own.Authority),
 		client:   &http.Client{Transport: transport},
 	}
-	c.open(t, fmt.Sprintf("{etcd: {address: %q, lock_timeout: 2s, path: %s, username: %s, password: %s, tls_ca_file: %q, tls_cert_file: %q, tls_key_file: %q}}",
+	c.open(t, fmt.Sprintf("{etcd: {address: %q, lock_timeout: 4s, path: %s, username: %s, password: %s, tls_ca_file: %q, tls_cert_file: %q, tls_key_file: %q}}",
 		etcd.URL, etcdtest.Path, etcdtest.Username, etcdtest.Password, etcd.Files.Authority, etcd.Files.Certificate, etcd.Files.Key))
 	t.Run("a client shows its certificate to a standby", func(t *testing.T) { c.logsInByCertificate(t, transport) })
 	t.Run("a lease survives its server", c.leaseSurvives)
@@ -158,7 +158,7 @@ func (c *cluster) requiresCertificates(t *testing.T, own certtest.Files) {
 func (c *cluster) eventually(t *testing.T, node int, method, path string, body any) {
 	t.Helper()
 	var last map[string]any
-	c.await(t, func() bool {
+	await(t, func() bool {
 		var status int
 		status, last, _ = c.send(t.Context(), node, method, path, body)
 		return status/100 == 2

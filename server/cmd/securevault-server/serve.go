@@ -7,9 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/signal"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -32,7 +30,9 @@ const (
 
 // process is a running server and what it stands on.
 type process struct {
+	options   options
 	file      *config.File
+	limits    *leaseLimits
 	logger    hclog.Logger
 	log       *logFile // nil: standard error
 	metrics   *metric.Registry
@@ -45,7 +45,8 @@ type process struct {
 
 // serve runs a server until ctx ends.
 func serve(ctx context.Context, o options, f *config.File, stdout, stderr io.Writer) error {
-	p := &process{file: f}
+	p := &process{options: o, file: f, limits: &leaseLimits{}}
+	p.limits.set(f.LeaseLimits)
 	if f.LogFile != "" {
 		var err error
 		if p.log, err = openLog(f.LogFile); err != nil {
@@ -74,7 +75,7 @@ func serve(ctx context.Context, o options, f *config.File, stdout, stderr io.Wri
 	if p.alerts, err = newWatch(f, p.metrics, p.logger.Named("alert")); err != nil {
 		return err
 	}
-	settings := coreConfig(f, p.metrics, p.logger)
+	settings := coreConfig(f, p.limits, p.metrics, p.logger)
 	settings.Alerts = p.alerts
 	settings.StoreType = f.Storage.Type
 	if settings.Cluster, err = clusterOf(f, store); err != nil {
@@ -157,39 +158,6 @@ func (p *process) newHTTP(e entrance) *http.Server {
 		server.Handler = ui.Handler(server.Handler)
 	}
 	return server
-}
-
-// followHangups takes certificates and log files anew at every SIGHUP.
-func (p *process) followHangups(ctx context.Context) error {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-hangups:
-		}
-		if err := p.renew(); err != nil {
-			p.logger.Error("reloading", "error", err)
-			continue
-		}
-		p.logger.Info("reloaded certificates and log files")
-	}
-}
-
-func (p *process) renew() error {
-	var failed []error
-	if p.log != nil {
-		failed = append(failed, p.log.reopen())
-	}
-	for _, e := range p.entrances {
-		failed = append(failed, e.Reload())
-	}
-	if c, err := p.server.Core(); err == nil { // a sealed server has no devices open
-		failed = append(failed, c.ReopenAudit())
-	}
-	return errors.Join(failed...)
 }
 
 // shutDown lets requests finish. A dev server then revokes every lease.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -135,14 +136,8 @@ func durationOf(s *config.Storage, key string) (time.Duration, error) {
 // clusterOf says how the server stands among others on its store.
 func clusterOf(f *config.File, s store.Store) (core.Cluster, error) {
 	elector, shared := s.(store.Elector)
-	if !shared {
-		return core.Cluster{}, nil
-	}
-	c := core.Cluster{Elector: elector, APIAddr: f.APIAddr, ClusterAddr: f.ClusterAddr}
-	if c.APIAddr == "" {
-		c.APIAddr = ownAddress(f.Listeners)
-	}
-	if c.APIAddr == "" {
+	c := core.Cluster{Elector: elector, APIAddr: cmp.Or(f.APIAddr, ownAddress(f.Listeners)), ClusterAddr: f.ClusterAddr}
+	if shared && c.APIAddr == "" {
 		return c, fmt.Errorf("%s: storage %q may have several servers, which must reach each other: set api_addr to the URL of this one",
 			f.Storage.At, f.Storage.Type)
 	}

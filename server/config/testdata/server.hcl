@@ -41,7 +41,7 @@ lease_limits "database" {
 }
 
 alert "sealed" {
-  condition = "securevault.sealed > 0"
+  condition = "core.unsealed > 0"
   for       = "1m"
   notify    = ["https://hooks.example.com/x"]
 }

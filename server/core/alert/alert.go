@@ -80,12 +80,12 @@ type Notifier interface {
 
 // Watch evaluates rules. Its methods are safe for concurrent use.
 type Watch struct {
-	source   Source
-	notifier Notifier
-	logger   hclog.Logger
+	source Source
+	logger hclog.Logger
 
-	mu     sync.Mutex
-	alerts []*watched // guarded by mu
+	mu       sync.Mutex
+	notifier Notifier   // guarded by mu
+	alerts   []*watched // guarded by mu
 }
 
 // watched is an alert and what its metric was.
@@ -97,11 +97,26 @@ type watched struct {
 
 // New returns a watch over rules; Run starts it.
 func New(rules []Rule, source Source, notifier Notifier, logger hclog.Logger) *Watch {
-	w := &Watch{source: source, notifier: notifier, logger: logger}
-	for _, r := range rules {
-		w.alerts = append(w.alerts, &watched{Alert: Alert{Rule: r, State: Inactive}, history: history{condition: r.Condition}})
-	}
+	w := &Watch{source: source, logger: logger}
+	w.Replace(rules, notifier)
 	return w
+}
+
+// Replace makes these the rules, and the notifier the one that tells people. An
+// alert whose name and condition stay goes on from its state; others begin anew.
+func (w *Watch) Replace(rules []Rule, notifier Notifier) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	alerts := make([]*watched, len(rules))
+	for i, r := range rules {
+		alerts[i] = &watched{Alert: Alert{Rule: r, State: Inactive}, history: history{condition: r.Condition}}
+		for _, before := range w.alerts {
+			if before.Rule.Name == r.Name && before.Rule.Condition.String() == r.Condition.String() {
+				before.Rule, alerts[i] = r, before
+			}
+		}
+	}
+	w.alerts, w.notifier = alerts, notifier
 }
 
 // Alerts returns every alert as it is now, in the order of the rules. A nil
@@ -124,10 +139,6 @@ func (w *Watch) Alerts() []Alert {
 func (w *Watch) Run(ctx context.Context) error {
 	var telling sync.WaitGroup
 	defer telling.Wait()
-	if len(w.alerts) == 0 {
-		<-ctx.Done()
-		return ctx.Err()
-	}
 	ticker := time.NewTicker(Interval)
 	defer ticker.Stop()
 	for {
@@ -145,6 +156,9 @@ func (w *Watch) Run(ctx context.Context) error {
 // evaluate looks at every rule and returns the alerts that people are to be
 // told of.
 func (w *Watch) evaluate(now time.Time) []Alert {
+	if len(w.Alerts()) == 0 { // the metrics need not be read
+		return nil
+	}
 	series := w.source.Read()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -232,9 +246,12 @@ const (
 // insist tries to notify a target several times, with growing delays, as long
 // as it is news: an old alarm must not arrive after its end.
 func (w *Watch) insist(ctx context.Context, target string, a Alert) error {
+	w.mu.Lock()
+	notifier := w.notifier
+	w.mu.Unlock()
 	delay := firstRetry
 	for attempt := 1; ; attempt++ {
-		err := w.notifier.Notify(ctx, target, a)
+		err := notifier.Notify(ctx, target, a)
 		if err == nil || attempt == attempts {
 			return err
 		}

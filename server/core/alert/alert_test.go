@@ -236,9 +236,68 @@ func TestAnOldAlarmDoesNotArriveAfterItsEnd(t *testing.T) {
 	})
 }
 
+// Half of the evaluations counted the growth of 55 seconds as that of a minute.
+func TestARateIsTheSameWhenTheTickerIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := history{condition: rule(t, "high", "rate(a) > 100/min", 0).Condition}
+		begun := time.Now()
+		for i := range 20 {
+			late := time.Duration(i%3) * time.Millisecond
+			at := begun.Add(time.Duration(i)*Interval + late)
+			h.add(at, []metric.Series{{Name: "a", Value: float64(i * 9)}}) // 108 per minute
+			if i >= 13 && !h.condition.Holds(h.value()) {
+				t.Errorf("evaluation %d: %g per second", i, h.value())
+			}
+		}
+	})
+}
+
+func TestFractionsAreNotAddedUp(t *testing.T) {
+	condition, err := Parse(`secret.lease.limit.used{mount="database/"} > 0.9`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &history{condition: condition}
+	h.add(time.Now(), []metric.Series{
+		{Name: metric.LimitUsed, Labels: map[string]string{"mount": "database/", "role": "a"}, Value: 0.5},
+		{Name: metric.LimitUsed, Labels: map[string]string{"mount": "database/", "role": "b"}, Value: 0.75},
+		{Name: metric.LimitUsed, Labels: map[string]string{"mount": "aws/", "role": "c"}, Value: 1},
+	})
+	if got := h.value(); got != 0.75 {
+		t.Errorf("the value is %v, want that of the role that has used most, 0.75", got)
+	}
+}
+
+func TestNewRulesTakeOverWhatTheyHaveInCommon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, told := &meter{}, &messages{}
+		m.set("a", 1)
+		w := watch(t, rule(t, "kept", "a > 0", 0), m, &messages{})
+		w.after(t, time.Second, Firing)
+		kept := rule(t, "kept", "a > 0", 0)
+		kept.Severity = "critical"
+		w.Replace([]Rule{kept, rule(t, "new", "a > 0", time.Minute)}, told)
+		w.after(t, 5*time.Second, Firing)
+		if all := w.Alerts(); all[0].Rule.Severity != "critical" || all[1].State != Pending || told.list() != "" {
+			t.Errorf("%+v; told %q", all, told.list())
+		}
+		m.set("a", 0)
+		w.after(t, 5*time.Second, Resolved)
+		if got := told.list(); got != "ops@example.com kept resolved" {
+			t.Errorf("told %q", got)
+		}
+		w.Replace([]Rule{rule(t, "kept", "a > 2", 0)}, told)
+		w.after(t, 0, Inactive)
+		w.Replace(nil, told)
+		if all := w.Alerts(); len(all) != 0 {
+			t.Errorf("%+v", all)
+		}
+	})
+}
+
 func TestRulesAreExportedForPrometheus(t *testing.T) {
 	high := rule(t, "high-lease-creation", "rate(secret.dynamic.create) > 60/min", 90*time.Second)
-	high.Description = "Somebody asks for very many credentials."
+	high.Description = "Somebody asks for very many {{name}}s."
 	got, err := Export([]Rule{high, rule(t, "sealed", "core.unsealed < 1", 0)}, "")
 	want := `groups:
   - name: securevault
@@ -249,10 +308,10 @@ func TestRulesAreExportedForPrometheus(t *testing.T) {
         labels:
           severity: warning
         annotations:
-          description: Somebody asks for very many credentials.
+          description: Somebody asks for very many {{"{{"}}name}}s.
           summary: rate(secret.dynamic.create) > 60/min
       - alert: sealed
-        expr: sum(core_unsealed) < 1
+        expr: (sum(core_unsealed) or vector(0)) < 1
         labels:
           severity: warning
         annotations:

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/novatech/securevault/server/core/metric"
 )
 
 // promFile is the shape of a rule file of Prometheus.
@@ -36,13 +38,13 @@ func Export(rules []Rule, prefix string) ([]byte, error) {
 		rule := promRule{
 			Alert: r.Name, Expr: r.Condition.PromQL(prefix),
 			Labels:      map[string]string{"severity": r.Severity},
-			Annotations: map[string]string{"summary": r.Condition.String()},
+			Annotations: map[string]string{"summary": literal(r.Condition.String())},
 		}
 		if r.For > 0 {
 			rule.For = promDuration(r.For)
 		}
 		if r.Description != "" {
-			rule.Annotations["description"] = r.Description
+			rule.Annotations["description"] = literal(r.Description)
 		}
 		group.Rules = append(group.Rules, rule)
 	}
@@ -55,17 +57,29 @@ func Export(rules []Rule, prefix string) ([]byte, error) {
 	return text.Bytes(), encoder.Close()
 }
 
-// PromQL returns the condition in the language of Prometheus.
+// literal keeps Prometheus from taking a text for a template.
+func literal(text string) string { return strings.ReplaceAll(text, "{{", `{{"{{"}}`) }
+
+// PromQL returns the condition in the language of Prometheus. No series at all
+// count as 0 there too, where that makes a difference.
 func (c Condition) PromQL(prefix string) string {
 	name := c.Metric
 	if prefix != "" {
 		name = strings.TrimSuffix(prefix, ".") + "." + name
 	}
-	selector := strings.ReplaceAll(name, ".", "_") + c.sortedLabels()
+	selector := metric.Underscored(name) + c.sortedLabels()
 	if c.Function != Current {
 		selector = fmt.Sprintf("%s(%s[%s])", c.Function, selector, promDuration(c.Window))
 	}
-	return fmt.Sprintf("sum(%s) %s %s", selector, c.Operator, strconv.FormatFloat(c.Threshold, 'g', -1, 64))
+	aggregate := "sum"
+	if metric.Fraction(c.Metric) {
+		aggregate = "max"
+	}
+	value := fmt.Sprintf("%s(%s)", aggregate, selector)
+	if c.Holds(0) {
+		value = "(" + value + " or vector(0))"
+	}
+	return fmt.Sprintf("%s %s %s", value, c.Operator, strconv.FormatFloat(c.Threshold, 'g', -1, 64))
 }
 
 // promDuration writes a duration without fractions, which Prometheus does not

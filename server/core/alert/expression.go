@@ -24,7 +24,8 @@ const (
 //
 //	rate(secret.dynamic.create{mount="database/"}[5m]) > 100/min
 //
-// The series of a metric that the labels leave are added up.
+// The series of a metric that the labels leave are added up; of fractions, the largest
+// counts.
 type Condition struct {
 	Function  Function
 	Metric    string

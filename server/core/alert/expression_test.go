@@ -22,8 +22,8 @@ func TestConditionsAreRead(t *testing.T) {
 			Condition{Function: Increase, Metric: "secret.lease.revoke.failure", Window: 5 * time.Minute, Operator: ">=", Threshold: 3},
 			`sum(increase(secret_lease_revoke_failure{engine="database",mount="db/"}[300s])) >= 3`},
 		"secret.lease.count > 1e3": {Condition{Metric: "secret.lease.count", Operator: ">", Threshold: 1000}, "sum(secret_lease_count) > 1000"},
-		"core.unsealed<1":          {Condition{Metric: "core.unsealed", Operator: "<", Threshold: 1}, "sum(core_unsealed) < 1"},
-		"rate(a) != 3600/h":        {Condition{Function: Rate, Metric: "a", Window: time.Minute, Operator: "!=", Threshold: 1}, "sum(rate(a[60s])) != 1"},
+		"core.unsealed<1":          {Condition{Metric: "core.unsealed", Operator: "<", Threshold: 1}, "(sum(core_unsealed) or vector(0)) < 1"},
+		"rate(a) != 3600/h":        {Condition{Function: Rate, Metric: "a", Window: time.Minute, Operator: "!=", Threshold: 1}, "(sum(rate(a[60s])) or vector(0)) != 1"},
 		"rate(a) == 2":             {Condition{Function: Rate, Metric: "a", Window: time.Minute, Operator: "==", Threshold: 2}, "sum(rate(a[60s])) == 2"},
 		"a <= -0.5":                {Condition{Metric: "a", Operator: "<=", Threshold: -0.5}, "sum(a) <= -0.5"},
 	}
@@ -41,8 +41,8 @@ func TestConditionsAreRead(t *testing.T) {
 			t.Errorf("%s: %s, want %s", text, prom, c.prom)
 		}
 	}
-	if c, _ := Parse("a > 1"); c.PromQL("vault") != "sum(vault_a) > 1" {
-		t.Error(c.PromQL("vault"))
+	if c, _ := Parse("a > 1"); c.PromQL("my-vault.") != "sum(my_vault_a) > 1" {
+		t.Error(c.PromQL("my-vault."))
 	}
 }
 

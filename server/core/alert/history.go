@@ -20,15 +20,19 @@ type sample struct {
 
 // add remembers what the metric is now, and forgets what is too old.
 func (h *history) add(now time.Time, series []metric.Series) {
-	total := 0.0
+	value := 0.0
 	for _, s := range series {
-		if s.Name == h.condition.Metric && matches(s.Labels, h.condition.Labels) {
-			total += s.Value
+		switch {
+		case s.Name != h.condition.Metric || !matches(s.Labels, h.condition.Labels):
+		case metric.Fraction(s.Name):
+			value = max(value, s.Value)
+		default:
+			value += s.Value
 		}
 	}
-	h.samples = append(h.samples, sample{now, total})
+	h.samples = append(h.samples, sample{now, value})
 	old := 0
-	for now.Sub(h.samples[old].at) > h.condition.Window {
+	for now.Sub(h.samples[old].at) > h.condition.Window+Interval/2 { // a ticker is never quite on time
 		old++
 	}
 	h.samples = append(h.samples[:0], h.samples[old:]...)

@@ -15,10 +15,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -31,6 +33,18 @@ var ErrInvalid = errors.New("invalid audit device")
 
 // errClosed refuses devices while the server stops.
 var errClosed = errors.New("audit devices are closed: the server is stopping or being sealed")
+
+const (
+	// slow is how long a device takes for a record that is to be spared others.
+	slow = time.Second
+	// restTime is for how long it is spared them, as long as another device takes
+	// them: every request waits for its records, and those for a dead device
+	// would wait one after the other.
+	restTime = 10 * time.Second
+)
+
+// errRests is returned for a record that a device was spared.
+var errRests = errors.New("the audit device rests")
 
 // saltBytes is the size of a device's salt.
 const saltBytes = 32
@@ -60,8 +74,9 @@ type device struct {
 	Device
 	format format
 
-	mu   sync.Mutex
-	sink sink // guarded by mu
+	mu    sync.Mutex
+	sink  sink      // guarded by mu
+	rests time.Time // guarded by mu; until then it is spared records
 }
 
 // Broker keeps the devices. Its methods are safe for concurrent use.
@@ -199,17 +214,34 @@ func (b *Broker) Active() bool {
 func (b *Broker) Write(r *Record) error {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	var failed []error
-	for _, d := range b.devices {
-		if err := d.write(r); err != nil {
-			b.logger.Error("writing an audit record", "device", d.Path, "request_id", r.Request.ID, "error", err)
-			failed = append(failed, fmt.Errorf("audit device %q: %w", d.Path, err))
+	taken, resting, err := b.offer(slices.Collect(maps.Values(b.devices)), r, true)
+	if !taken && len(resting) > 0 {
+		var other error
+		taken, _, other = b.offer(resting, r, false)
+		err = errors.Join(err, other)
+	}
+	if taken {
+		return nil
+	}
+	return err
+}
+
+// offer hands a record to some devices, and reports whether one has taken it.
+// Those that rest are spared it and returned, if they may be.
+func (b *Broker) offer(devices []*device, r *Record, spare bool) (taken bool, resting []*device, err error) {
+	for _, d := range devices {
+		failed := d.write(r, spare)
+		switch {
+		case failed == nil:
+			taken = true
+		case errors.Is(failed, errRests):
+			resting = append(resting, d)
+		default:
+			b.logger.Error("writing an audit record", "device", d.Path, "request_id", r.Request.ID, "error", failed)
+			err = errors.Join(err, fmt.Errorf("audit device %q: %w", d.Path, failed))
 		}
 	}
-	if len(failed) > 0 && len(failed) == len(b.devices) {
-		return errors.Join(failed...)
-	}
-	return nil
+	return taken, resting, err
 }
 
 // Reopen makes every device begin anew, as after its file was moved away.
@@ -219,6 +251,7 @@ func (b *Broker) Reopen() error {
 	var failed []error
 	for _, d := range b.devices {
 		d.mu.Lock()
+		d.rests = time.Time{}
 		if err := d.sink.reopen(); err != nil {
 			failed = append(failed, fmt.Errorf("reopening audit device %q: %w", d.Path, err))
 		}
@@ -239,14 +272,24 @@ func (b *Broker) Close() error {
 	return errors.Join(failed...)
 }
 
-func (d *device) write(r *Record) error {
+// write returns errRests for a device that is to be spared the record.
+func (d *device) write(r *Record, spare bool) error {
 	line, err := d.format.line(r)
 	if err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.sink.write(line)
+	begun := time.Now()
+	if spare && begun.Before(d.rests) {
+		return errRests
+	}
+	err = d.sink.write(line)
+	now := time.Now()
+	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() || now.Sub(begun) >= slow {
+		d.rests = now.Add(restTime)
+	}
+	return err
 }
 
 func (d *device) shut() error {

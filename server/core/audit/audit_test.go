@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 )
 
@@ -88,6 +89,27 @@ func TestNoSecretIsReadableAndEachCanBeLookedFor(t *testing.T) {
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info.Mode(), err)
+	}
+}
+
+// A password sent as a list stood in the file, quoted by whoever refused it.
+func TestAnErrorDoesNotQuoteWhatAFieldCouldNotTake(t *testing.T) {
+	fields := map[string]*framework.FieldSchema{"password": {Type: framework.TypeString}}
+	data := &framework.FieldData{Raw: map[string]any{"password": []any{secret}}, Schema: fields}
+	refusal := data.Validate()
+	if refusal == nil || !strings.Contains(refusal.Error(), secret) {
+		t.Fatalf("the SDK says %v", refusal)
+	}
+	b, _ := newBroker()
+	path := filepath.Join(t.TempDir(), "audit.log")
+	enable(t, b, "file", "file", map[string]string{"file_path": path})
+	r := record()
+	r.Err = refusal
+	if err := b.Write(r); err != nil {
+		t.Fatal(err)
+	}
+	if line := lines(t, path)[0]; strings.Contains(line, secret) || !strings.Contains(line, `unconvertible type '[]interface {}'"`) {
+		t.Error(line)
 	}
 }
 
@@ -401,6 +423,60 @@ func TestASocketIsReachedAgainAfterItWasGone(t *testing.T) {
 	}
 }
 
+// Every record waited for the dead device in turn, though another one had it.
+func TestADeadDeviceDelaysFewRecords(t *testing.T) {
+	b, _ := newBroker()
+	enable(t, b, "good", "file", map[string]string{"file_path": "discard"})
+	enable(t, b, "dead", "file", map[string]string{"file_path": "discard"})
+	dead := b.devices["dead/"]
+	dead.sink = &socket{network: "tcp", address: deaf(t), timeout: 50 * time.Millisecond}
+	if err := b.Write(record()); err != nil || time.Now().After(dead.rests) {
+		t.Fatalf("a device that takes nothing is asked again and again: %v", err)
+	}
+	count := &counted{}
+	dead.sink = count
+	if err := b.Write(record()); err != nil || count.lines != 0 {
+		t.Errorf("a device that rests got %d records: %v", count.lines, err)
+	}
+	b.devices["good/"].sink = broken{}
+	if err := b.Write(record()); err != nil || count.lines != 1 {
+		t.Errorf("where no other takes it, it got %d records: %v", count.lines, err)
+	}
+	if err := b.Reopen(); err != nil || time.Now().Before(dead.rests) {
+		t.Errorf("SIGHUP does not have it tried again: %v", err)
+	}
+}
+
+// counted is a device that counts its records.
+type counted struct{ lines int }
+
+func (c *counted) write([]byte) error { c.lines++; return nil }
+func (c *counted) reopen() error      { return nil }
+func (c *counted) close() error       { return nil }
+
+func TestAReaderThatHangsDoesNotStallTheServer(t *testing.T) {
+	b, _ := newBroker()
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	enable(t, b, "fifo", "file", map[string]string{"file_path": path})
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("the mode of what is no file was changed: %v, %v", info.Mode(), err)
+	}
+	for range 10_000 {
+		if b.Write(record()) != nil {
+			return
+		}
+	}
+	t.Error("a pipe takes everything")
+}
+
 func TestSyslogGetsLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	conn, err := net.ListenPacket("unixgram", path)
@@ -408,17 +484,27 @@ func TestSyslogGetsLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	journal, err := openSyslog("unixgram", path, "LOCAL3", "securevault")
+	at := []place{{"unixgram", filepath.Join(t.TempDir(), "none")}, {"unixgram", path}}
+	got, err := openSyslog(at, "LOCAL3", "securevault")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer journal.close()
-	if err := journal.write([]byte(`{"type":"request"}` + "\n")); err != nil {
+	defer got.close()
+	if err := got.write([]byte(`{"type":"request"}` + "\n")); err != nil {
 		t.Fatal(err)
 	}
 	datagram := make([]byte, 1024)
 	n, _, err := conn.ReadFrom(datagram)
 	if err != nil || !strings.HasPrefix(string(datagram[:n]), "<158>") || !strings.Contains(string(datagram[:n]), `securevault[`) {
 		t.Errorf("%q %v", datagram[:n], err)
+	}
+	got.(journal).timeout = 50 * time.Millisecond
+	for range 10_000 { // which nobody reads
+		if err = got.write(make([]byte, 1024)); err != nil {
+			break
+		}
+	}
+	if late, ok := errors.AsType[net.Error](err); !ok || !late.Timeout() {
+		t.Errorf("syslog that hangs: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -133,13 +134,22 @@ func (f *format) line(r *Record) ([]byte, error) {
 		e.Type, e.Response = "response", f.response(r)
 	}
 	if r.Err != nil {
-		e.Error = r.Err.Error()
+		e.Error = f.withoutValue(r.Err.Error())
 	}
 	encoded, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("encoding an audit record: %w", err)
 	}
 	return append(append([]byte(f.prefix), encoded...), '\n'), nil
+}
+
+// withoutValue leaves out of an error the value that a field could not take,
+// which the decoder quotes at its end: it may be a password of the wrong type.
+func (f *format) withoutValue(text string) string {
+	if before, _, quoted := strings.Cut(text, ", value: '"); quoted && !f.raw {
+		return before
+	}
+	return text
 }
 
 func (f *format) accessor(accessor string) string {

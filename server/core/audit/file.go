@@ -8,11 +8,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 const (
 	fileMode   = 0o600
 	folderMode = 0o700
+	// pipeTimeout bounds the wait for the reader of a FIFO.
+	pipeTimeout = 2 * time.Second
 )
 
 // file appends to a file; "stdout" and "discard" stand for no file at all.
@@ -57,13 +60,20 @@ func (f *file) open() error {
 	if err != nil {
 		return fmt.Errorf("opening the audit file: %w", err)
 	}
-	if f.mode != 0 {
-		if err := opened.Chmod(f.mode); err != nil {
-			return errors.Join(fmt.Errorf("setting the mode of the audit file: %w", err), opened.Close())
-		}
+	if err := f.setMode(opened); err != nil {
+		return errors.Join(fmt.Errorf("setting the mode of the audit file: %w", err), opened.Close())
 	}
 	f.file = opened
 	return nil
+}
+
+// setMode leaves everything but files alone: /dev/null is everybody's.
+func (f *file) setMode(opened *os.File) error {
+	info, err := opened.Stat()
+	if err != nil || f.mode == 0 || !info.Mode().IsRegular() {
+		return err
+	}
+	return opened.Chmod(f.mode)
 }
 
 // write begins a new line if the last one was cut short, as by a full disk: else
@@ -74,6 +84,9 @@ func (f *file) write(line []byte) error {
 	}
 	if f.torn {
 		line = append([]byte{'\n'}, line...)
+	}
+	if err := f.file.SetWriteDeadline(time.Now().Add(pipeTimeout)); err != nil && !errors.Is(err, os.ErrNoDeadline) { // as files have none
+		return err
 	}
 	n, err := f.file.Write(line)
 	f.torn = err != nil && (f.torn || n > 0)

@@ -36,8 +36,6 @@ func socketOptions(o *options) func() (sink, error) {
 	}
 }
 
-// write sends a line; when the connection turns out to be lost, it is made
-// anew once.
 func (s *socket) write(line []byte) error {
 	if s.conn != nil {
 		if err := s.send(line); err == nil {

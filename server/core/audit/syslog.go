@@ -1,21 +1,46 @@
 package audit
 
 import (
+	"errors"
 	"fmt"
 	"log/syslog"
+	"os"
 	"strings"
+	"time"
 )
 
-// journal writes to syslog at the level of informations.
-type journal struct{ *syslog.Writer }
+// syslogTimeout bounds the wait for syslog to take a record.
+const syslogTimeout = 2 * time.Second
+
+// journal writes to the local syslog at the level of informations. The standard
+// library's writer would wait without end for one that hangs.
+type journal struct {
+	*socket
+	priority syslog.Priority
+	tag      string
+}
+
+// place is a socket that syslog may listen at.
+type place struct{ network, path string }
+
+// places returns where syslog listens on systems that there are.
+func places() []place {
+	var all []place
+	for _, network := range []string{"unixgram", "unix"} {
+		for _, path := range []string{"/dev/log", "/var/run/syslog", "/var/run/log"} {
+			all = append(all, place{network, path})
+		}
+	}
+	return all
+}
 
 func syslogOptions(o *options) func() (sink, error) {
 	facility, tag := strings.ToUpper(o.text("facility", "AUTH")), o.text("tag", "securevault")
-	return func() (sink, error) { return openSyslog("", "", facility, tag) }
+	return func() (sink, error) { return openSyslog(places(), facility, tag) }
 }
 
-// openSyslog connects to the local syslog, or to the one at an address.
-func openSyslog(network, address, facility, tag string) (sink, error) {
+// openSyslog connects to the first place that there is.
+func openSyslog(at []place, facility, tag string) (sink, error) {
 	facilities := map[string]syslog.Priority{
 		"KERN": syslog.LOG_KERN, "USER": syslog.LOG_USER, "MAIL": syslog.LOG_MAIL, "DAEMON": syslog.LOG_DAEMON,
 		"AUTH": syslog.LOG_AUTH, "SYSLOG": syslog.LOG_SYSLOG, "LPR": syslog.LOG_LPR, "NEWS": syslog.LOG_NEWS,
@@ -27,19 +52,17 @@ func openSyslog(network, address, facility, tag string) (sink, error) {
 	if !ok {
 		return nil, fmt.Errorf("option facility: %q is none; use AUTH, DAEMON or LOCAL0 to LOCAL7", facility)
 	}
-	w, err := syslog.Dial(network, address, priority|syslog.LOG_INFO, tag)
-	if err != nil {
-		return nil, fmt.Errorf("connecting to syslog: %w", err)
+	for _, p := range at {
+		s := &socket{network: p.network, address: p.path, timeout: syslogTimeout}
+		if err := s.reopen(); err == nil {
+			return journal{s, priority | syslog.LOG_INFO, tag}, nil
+		}
 	}
-	return journal{w}, nil
+	return nil, errors.New("connecting to syslog: nobody listens at /dev/log; start syslog, or use a device of type file")
 }
 
+// write sends a line behind the header that syslog expects of local programs.
 func (j journal) write(line []byte) error {
-	_, err := j.Write(line)
-	return err
+	header := fmt.Appendf(nil, "<%d>%s %s[%d]: ", j.priority, time.Now().Format(time.Stamp), j.tag, os.Getpid())
+	return j.socket.write(append(header, line...))
 }
-
-// reopen has nothing to do: the writer connects anew by itself.
-func (j journal) reopen() error { return nil }
-
-func (j journal) close() error { return j.Close() }

@@ -56,7 +56,7 @@ func Restart(t testing.TB, engine *Engine, on *Store, methods map[string]logical
 	}
 	sealed := core.NewServer(core.Config{
 		Metrics:   metrics,
-		StoreType: "inmem", Engines: map[string]logical.Factory{"fake": engine.Factory}, Methods: maps.Clone(methods),
+		StoreType: "inmem", Name: "securevault", Engines: map[string]logical.Factory{"fake": engine.Factory}, Methods: maps.Clone(methods),
 		MaxLeases: func(string) int { return int(engine.MaxLeases.Load()) },
 		Logger:    hclog.NewNullLogger(), Version: "test",
 	}, seal.New(seal.Settings{Store: on}))

@@ -10,6 +10,8 @@ package lockout
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -67,10 +69,23 @@ func Guards(method string) bool {
 	return slices.Contains([]string{"userpass", "ldap", "approle"}, method)
 }
 
-// Name is who tries to log in.
+// maxAlias is how long an alias may be to be remembered as it is, in bytes: it is
+// whatever a client without any token has sent.
+const maxAlias = 128
+
+// Name is who tries to log in; NewName makes one.
 type Name struct {
 	Mount string // accessor of the auth method
-	Alias string // as the method knows the client
+	Alias string // as the method knows the client, or what stands for it
+}
+
+// NewName returns the name of a client. A long alias is stood for by its hash.
+func NewName(mount, alias string) Name {
+	if len(alias) > maxAlias {
+		sum := sha256.Sum256([]byte(alias))
+		alias = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	return Name{Mount: mount, Alias: strings.Clone(alias)} // it may be a part of something large
 }
 
 // record is what is remembered of a name that failed.

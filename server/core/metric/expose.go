@@ -49,8 +49,8 @@ func (r *Registry) Read() []Series {
 	for _, h := range collect(r.requests) {
 		labels := labelsOf(h)
 		all = append(all,
-			Series{Name: requestDuration + ".seconds.count", Labels: labels, Value: float64(h.GetHistogram().GetSampleCount()), Counter: true},
-			Series{Name: requestDuration + ".seconds.sum", Labels: labels, Value: h.GetHistogram().GetSampleSum(), Counter: true})
+			Series{Name: durationSeen, Labels: labels, Value: float64(h.GetHistogram().GetSampleCount()), Counter: true},
+			Series{Name: durationSum, Labels: labels, Value: h.GetHistogram().GetSampleSum(), Counter: true})
 	}
 	for _, g := range r.readGauges() {
 		all = append(all, Series{Name: g.Name, Labels: g.Labels, Value: g.Value})

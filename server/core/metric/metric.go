@@ -9,6 +9,7 @@ package metric
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -44,8 +45,31 @@ func names() map[Name]string {
 	}
 }
 
+// The gauges there are.
+const (
+	Unsealed     = "core.unsealed"            // 1; absent while the server is sealed
+	Leases       = "secret.lease.count"       // leases now
+	Irrevocable  = "secret.lease.irrevocable" // leases whose revocation keeps failing
+	LimitUsed    = "secret.lease.limit.used"  // leases of a role, as a fraction of its limit
+	durationSum  = requestDuration + ".seconds.sum"
+	durationSeen = requestDuration + ".seconds.count"
+)
+
 // requestDuration is the histogram of requests.
 const requestDuration = "core.request.duration"
+
+// Known returns the name of every metric that Read may return, sorted.
+func Known() []string {
+	all := []string{Unsealed, Leases, Irrevocable, LimitUsed, durationSum, durationSeen}
+	for name := range names() {
+		all = append(all, string(name))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Fraction tells whether a metric is a part of a whole: such series cannot be added up.
+func Fraction(name string) bool { return name == LimitUsed }
 
 // buckets bound the durations of requests, in seconds.
 func buckets() []float64 {
@@ -152,9 +176,10 @@ func (r *Registry) readGauges() []Gauge {
 	return nil
 }
 
-func (r *Registry) underscored(name string) string {
-	return strings.NewReplacer(".", "_", "-", "_").Replace(r.prefix + name)
-}
+func (r *Registry) underscored(name string) string { return Underscored(r.prefix + name) }
+
+// Underscored returns a name as Prometheus has it.
+func Underscored(name string) string { return strings.NewReplacer(".", "_", "-", "_").Replace(name) }
 
 // current is the collector of the gauges, which come and go.
 type current struct{ registry *Registry }

@@ -139,7 +139,11 @@ path "id/" { capabilities = ["read"] }`); err != nil {
 		{"an entity, which there is none of", ann, "id/", true},
 		{"an entity by the template's text", ann, "id/{{identity.entity.id}}", false},
 		{"a name that is a pattern", Identity{Accessor: "ldap_1", Name: "+"}, "home/ann/x", false},
-		{"a name with a slash", Identity{Accessor: "ldap_1", Name: "ann/x"}, "home/ann/x/y", false},
+		{"a name with a slash", Identity{Accessor: "ldap_1", Name: "repo:shop/web"}, "home/repo:shop/web/x", true},
+		{"the first part of it alone", Identity{Accessor: "ldap_1", Name: "repo:shop/web"}, "home/repo:shop/x", false},
+		{"a name that climbs", Identity{Accessor: "ldap_1", Name: "ann/../bob"}, "home/ann/../bob/x", false},
+		{"a name of two slashes", Identity{Accessor: "ldap_1", Name: "ann//bob"}, "home/ann//bob/x", false},
+		{"a pattern behind a slash", Identity{Accessor: "ldap_1", Name: "ann/+"}, "home/ann/x/y", false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -43,9 +43,17 @@ func (who Identity) value(template string) (string, bool) {
 	return value, ok && fits(value)
 }
 
-// fits refuses values that would reach further than the segment, or part of
-// one, that the policy's author meant.
-func fits(value string) bool { return value != "" && !strings.ContainsAny(value, "/*+{}") }
+// fits refuses values that would reach further than the policy's author meant:
+// patterns, and what is no part of a path. A slash is one of the value's own, as
+// in the names of repositories and of service accounts.
+func fits(value string) bool {
+	for segment := range strings.SplitSeq(value, "/") {
+		if segment == "" || segment == "." || segment == ".." || strings.ContainsAny(segment, "*+{}") {
+			return false
+		}
+	}
+	return true
+}
 
 // isTemplated reports whether a path has templates in it.
 func isTemplated(path string) bool { return strings.Contains(path, "{{") }

@@ -55,7 +55,7 @@ func (b *backend) lockedUsers(_ context.Context, _ *logical.Request, d *framewor
 }
 
 func (b *backend) unlockUser(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	name := lockout.Name{Mount: d.Get("mount_accessor").(string), Alias: d.Get("alias_identifier").(string)}
+	name := lockout.NewName(d.Get("mount_accessor").(string), d.Get("alias_identifier").(string))
 	return nil, b.Lockout.Unlock(ctx, name)
 }
 

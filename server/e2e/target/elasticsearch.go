@@ -1,11 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/novatech/securevault/server/engines/enginetest/elasticstandin"
 )
@@ -41,7 +41,7 @@ func loginElasticsearch(ctx context.Context, text string) error {
 }
 
 func askElasticsearch(ctx context.Context, method, url, body string, as func(*http.Request)) error {
-	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader([]byte(body)))
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return err
 	}

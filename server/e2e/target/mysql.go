@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -23,8 +24,9 @@ var warehouse = []string{
 	"GRANT SELECT, INSERT, UPDATE ON mydb.* TO '" + admin + "'@'%' WITH GRANT OPTION",
 }
 
-// What the server refuses: a login, an account that is locked, a database, a table.
-var mysqlRefusals = map[uint16]bool{1045: true, 4151: true, 1044: true, 1142: true}
+// The numbers by which the server refuses: a login, an account that is locked, a
+// database, a table.
+var mysqlRefusals = []uint16{1045, 4151, 1044, 1142}
 
 func startMySQL(ctx context.Context) (running, error) {
 	server, err := mariadbtest.Start()
@@ -58,8 +60,7 @@ func loginMySQL(ctx context.Context, text string) error {
 	}
 	defer func() { _ = db.Close() }()
 	_, err = db.ExecContext(ctx, "UPDATE orders SET item = 'magnet' WHERE id = 2")
-	var refusal *mysql.MySQLError
-	if errors.As(err, &refusal) && mysqlRefusals[refusal.Number] {
+	if refusal, ok := errors.AsType[*mysql.MySQLError](err); ok && slices.Contains(mysqlRefusals, refusal.Number) {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -33,8 +34,8 @@ func startPostgreSQL(ctx context.Context) (running, error) {
 // loginPostgreSQL takes a DATABASE_URL.
 func loginPostgreSQL(ctx context.Context, text string) error {
 	err := runPostgreSQL(ctx, value(text, "DATABASE_URL"), "SELECT * FROM orders")
-	var refusal *pgconn.PgError
-	if errors.As(err, &refusal) && (refusal.Code[:2] == "28" || refusal.Code == "42501") {
+	// The classes and codes by which PostgreSQL refuses: the login, a table.
+	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok && (strings.HasPrefix(refusal.Code, "28") || refusal.Code == "42501") {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}
 	return err

@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -38,6 +37,11 @@ type config struct {
 	// when it is known what became of it: while it is set, either password may be
 	// the real one, now or later.
 	PendingPassword string `json:"pending_password,omitempty"`
+
+	// RetiredUntil is when a config that was deleted is forgotten.
+	RetiredUntil time.Time `json:"retired_until,omitzero"`
+
+	key string // under which it is stored
 }
 
 func (c *config) allows(role string) bool {
@@ -62,7 +66,24 @@ func (c *config) withPassword(password string) *config {
 
 // loadConfig returns nil if there is no such config.
 func loadConfig(ctx context.Context, storage logical.Storage, name string) (*config, error) {
-	return load[config](ctx, storage, configPrefix+name)
+	return loadConfigAt(ctx, storage, configPrefix+name)
+}
+
+func loadConfigAt(ctx context.Context, storage logical.Storage, key string) (*config, error) {
+	stored, err := load[config](ctx, storage, key)
+	if stored != nil {
+		stored.key = key
+	}
+	return stored, err
+}
+
+func (c *config) save(ctx context.Context, storage logical.Storage) error {
+	return store(ctx, storage, c.key, c)
+}
+
+// unknownConfig refuses what needs a config that is not there.
+func unknownConfig(name string) error {
+	return fault.New(fault.Refused, "unknown config %q: write config/%s first", name, name)
 }
 
 func (b *backend) configPath() *framework.Path {
@@ -120,7 +141,7 @@ func (b *backend) writeConfig(ctx context.Context, req *logical.Request, data *f
 		return nil, err
 	}
 	if stored == nil {
-		stored = &config{VerifyConnection: true}
+		stored = &config{VerifyConnection: true, key: configPrefix + name}
 	}
 	merged, err := merge(stored, data)
 	if err != nil {
@@ -134,7 +155,7 @@ func (b *backend) writeConfig(ctx context.Context, req *logical.Request, data *f
 		// What is wrong is what was just written, wherever it showed.
 		return refuse("%s", scrubbed(err, merged.secrets()...))
 	}
-	if err := store(ctx, req.Storage, configPrefix+name, merged); err != nil {
+	if err := merged.save(ctx, req.Storage); err != nil {
 		opened.release()
 		return nil, err
 	}
@@ -144,7 +165,7 @@ func (b *backend) writeConfig(ctx context.Context, req *logical.Request, data *f
 		opened = nil
 	}
 	conn.replace(opened)
-	return nil, nil
+	return nil, b.forgetRetired(ctx, req.Storage, name)
 }
 
 // merge returns stored with the fields that data gives. A stored config with a
@@ -277,26 +298,4 @@ func withoutPassword(url string) string {
 		})
 	}
 	return url
-}
-
-func (b *backend) deleteConfig(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	name := data.Get("name").(string)
-	conn := b.connections.get(name)
-	if err := conn.lock(ctx); err != nil {
-		return fail(err)
-	}
-	defer conn.unlock()
-	left, err := staticRolesOf(ctx, req.Storage, name)
-	if err != nil {
-		return nil, err
-	}
-	if len(left) > 0 {
-		return refuse("config %q is used by the static roles %s, whose passwords would not be rotated any more: delete them first",
-			name, strings.Join(slices.Sorted(maps.Keys(left)), ", "))
-	}
-	if err := req.Storage.Delete(ctx, configPrefix+name); err != nil {
-		return nil, fmt.Errorf("deleting config %q: %w", name, err)
-	}
-	conn.replace(nil)
-	return nil, nil
 }

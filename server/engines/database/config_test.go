@@ -174,7 +174,7 @@ func TestMaxIdleConnectionsLimitsWhatStaysOpen(t *testing.T) {
 	mount.MustWrite(t, "config/shop", map[string]any{"max_idle_connections": -1, "max_connection_lifetime": "5m"})
 	mount.MustIssue(t, "creds/app")
 	// The pool closes a connection in the background.
-	for range 100 {
+	for range 1000 {
 		if ourSessions(t, database) == 0 {
 			return
 		}
@@ -236,6 +236,7 @@ func TestAWrongRoleIsRefused(t *testing.T) {
 		"db_name missing":         {map[string]any{"db_name": nil}, "db_name is missing"},
 		"ttl beyond max":          {map[string]any{"default_ttl": "25h"}, "default_ttl 25h0m0s is longer than max_ttl 24h0m0s"},
 		"ttl no duration":         {map[string]any{"default_ttl": "soon"}, "default_ttl"},
+		"revocation nobody knows": {map[string]any{"revocation_statements": `DROP ROLE "{{nmae}}"`}, "revocation_statements: unknown placeholder {{nmae}}: use {{name}}, {{username}}"},
 		"unknown credential type": {map[string]any{"credential_type": "rsa_private_key"}, "not supported by any plugin: use password or client_certificate"},
 		"unknown setting":         {map[string]any{"credential_config": map[string]any{"bits": 3}}, `unknown field "bits"`},
 	}

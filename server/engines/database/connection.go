@@ -132,12 +132,12 @@ func (b *backend) openLocked(ctx context.Context, storage logical.Storage, name 
 	if opened := conn.use(); opened != nil {
 		return opened, nil
 	}
-	config, err := loadConfig(ctx, storage, name)
+	config, err := loadLastConfig(ctx, storage, name)
 	if err != nil {
 		return nil, err
 	}
 	if config == nil {
-		return nil, fault.New(fault.Refused, "unknown config %q: write config/%s first", name, name)
+		return nil, unknownConfig(name)
 	}
 	var opened *instance
 	if config.PendingPassword == "" {

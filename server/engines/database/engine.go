@@ -1,7 +1,8 @@
 // Package database issues database users that live as long as their lease, and
 // rotates the passwords of those that were there before.
 //
-// An operator writes a configuration (config.go: which database, which admin)
+// An operator writes a configuration (config.go: which database, which admin;
+// retire.go: what becomes of it when it is deleted)
 // and roles (roles.go: the statements that make and end a user; credential.go:
 // what it logs in with). A client reads creds/ROLE (creds.go), gets a user of its
 // own (order.go), and the server renews and ends it with the lease (secret.go).
@@ -47,7 +48,7 @@ func newBackend(ctx context.Context, config *logical.BackendConfig, plugins map[
 		Help:        "Issues database users that live as long as their lease. Write config/NAME and roles/NAME, then read creds/NAME.",
 		BackendType: logical.TypeLogical,
 		PathsSpecial: &logical.Paths{
-			SealWrapStorage: []string{configPrefix + "*", rolePrefix + "*", staticPrefix + "*"},
+			SealWrapStorage: []string{configPrefix + "*", retiredPrefix + "*", rolePrefix + "*", staticPrefix + "*"},
 		},
 		Paths: []*framework.Path{
 			b.configPath(), b.configListPath(),
@@ -59,6 +60,7 @@ func newBackend(ctx context.Context, config *logical.BackendConfig, plugins map[
 		},
 		Secrets:        []*framework.Secret{b.userSecret()},
 		InitializeFunc: b.startRotator,
+		PeriodicFunc:   b.forgetOver,
 		Clean: func(context.Context) {
 			b.rotator.stop()
 			b.connections.closeAll()

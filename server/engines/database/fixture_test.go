@@ -22,11 +22,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// The guide's two roles.
+// The guide's two roles, as it prints them: nothing ends the first statement.
 const (
-	guideReadonly = `CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL 'infinity';
+	guideReadonly = `CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL 'infinity'
 		GRANT SELECT ON ALL TABLES IN SCHEMA public TO "{{name}}";`
-	guideReadwrite = `CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL 'infinity';
+	guideReadwrite = `CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL 'infinity'
 		GRANT ALL PRIVILEGES ON ALL TABLES IN SCHEMA public TO "{{name}}";`
 	guideRevocation = `DROP ROLE IF EXISTS "{{name}}";`
 )

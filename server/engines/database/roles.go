@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/novatech/securevault/server/engines/database/fault"
+	"github.com/novatech/securevault/server/engines/database/statement"
 )
 
 // rolePrefix is where roles are stored, and their path.
@@ -120,12 +121,25 @@ func (r *role) update(data *framework.FieldData) error {
 		set(data, field, target)
 		*target = expandJSON(*target)
 	}
+	if err := r.checkRevocation(); err != nil {
+		return err
+	}
 	setSeconds(data, "default_ttl", &r.DefaultTTL)
 	setSeconds(data, "max_ttl", &r.MaxTTL)
 	if r.MaxTTL > 0 && r.DefaultTTL > r.MaxTTL {
 		return fault.New(fault.Refused, "default_ttl %s is longer than max_ttl %s: lower it or raise max_ttl", r.DefaultTTL, r.MaxTTL)
 	}
 	return r.credential.update(data)
+}
+
+// checkRevocation refuses statements that nobody can fill in: that would show only
+// when a user is to end, and keep it alive.
+func (r *role) checkRevocation() error {
+	values := map[string]string{"name": "", "username": ""}
+	if _, err := statement.Render(statement.Join(r.RevocationStatements), values); err != nil {
+		return fault.New(fault.Refused, "revocation_statements: %s", err)
+	}
+	return nil
 }
 
 // expandJSON accepts a list of statements that a command line wrote as one text.

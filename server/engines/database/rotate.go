@@ -69,10 +69,14 @@ func (b *backend) rotate(ctx context.Context, storage logical.Storage, name stri
 	if err != nil {
 		return nil, err
 	}
+	if config == nil {
+		return nil, unknownConfig(name)
+	}
 	if err := config.rotatable(name); err != nil {
 		return nil, err
 	}
-	if config.PendingPassword == "" {
+	inherited := config.PendingPassword != ""
+	if !inherited {
 		if config.PendingPassword, err = b.newPassword(ctx, config.PasswordPolicy); err != nil {
 			return nil, err
 		}
@@ -81,40 +85,52 @@ func (b *backend) rotate(ctx context.Context, storage logical.Storage, name stri
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callLimit)
 	defer cancel()
 	old, next := config.password(), config.PendingPassword
-	if err := store(ctx, storage, configPrefix+name, config); err != nil {
+	if err := config.save(ctx, storage); err != nil {
 		return nil, err
 	}
-	_, err = current.UpdateUser(ctx, dbplugin.UpdateUserRequest{
+	err = current.setOwnPassword(ctx, config)
+	// What a database has refused it will not do later, but the same password may be
+	// on its way from an earlier try.
+	class := fault.ClassOf(err)
+	refused := !inherited && (class == fault.Refused || class == fault.NoUser)
+	if refused && len(config.RotationStatements) == 0 {
+		return nil, b.keepOld(ctx, storage, config, old, scrubbed(err, old, next))
+	}
+	// Of several statements the first may have done it, whatever became of the last.
+	settled, settleErr := b.settle(ctx, storage, name, config)
+	if settleErr != nil || config.password() == next {
+		return settled, settleErr
+	}
+	settled.release()
+	switch {
+	case err == nil:
+		err = fault.New(fault.Refused, "the database still takes the old password of config %q: check root_rotation_statements", name)
+		return nil, b.keepOld(ctx, storage, config, old, err)
+	case refused:
+		return nil, b.keepOld(ctx, storage, config, old, scrubbed(err, old, next))
+	}
+	return nil, scrubbed(err, old, next)
+}
+
+// setOwnPassword tells the database to give the admin the pending password.
+func (i *instance) setOwnPassword(ctx context.Context, config *config) error {
+	_, err := i.UpdateUser(ctx, dbplugin.UpdateUserRequest{
 		Username:       config.detail("username"),
 		CredentialType: dbplugin.CredentialTypePassword,
 		Password: &dbplugin.ChangePassword{
-			NewPassword: next,
+			NewPassword: config.PendingPassword,
 			Statements:  dbplugin.Statements{Commands: config.RotationStatements},
 		},
 	})
-	if class := fault.ClassOf(err); class == fault.Refused || class == fault.NoUser {
-		// The database has said no: the old password is the real one.
-		if err := store(ctx, storage, configPrefix+name, config.withPassword(old)); err != nil {
-			return nil, err
-		}
-		return nil, scrubbed(err, old, next)
+	return err
+}
+
+// keepOld ends a rotation that has failed for certain, and returns why.
+func (b *backend) keepOld(ctx context.Context, storage logical.Storage, config *config, old string, why error) error {
+	if err := config.withPassword(old).save(ctx, storage); err != nil {
+		return err
 	}
-	settled, settleErr := b.settle(ctx, storage, name, config)
-	switch {
-	case settleErr != nil:
-		return nil, settleErr
-	case config.password() == next:
-		return settled, nil
-	}
-	settled.release()
-	if err != nil {
-		return nil, scrubbed(err, old, next)
-	}
-	// It has done what it was told, and that was not to change the password.
-	if err := store(ctx, storage, configPrefix+name, config.withPassword(old)); err != nil {
-		return nil, err
-	}
-	return nil, fault.New(fault.Refused, "the database still takes the old password of config %q: check root_rotation_statements", name)
+	return why
 }
 
 func (c *config) rotatable(name string) error {
@@ -155,7 +171,7 @@ func (b *backend) settle(ctx context.Context, storage logical.Storage, name stri
 			failed = scrubbed(err, secrets...)
 			continue
 		}
-		if err := store(ctx, storage, configPrefix+name, tried); err != nil {
+		if err := tried.save(ctx, storage); err != nil {
 			opened.release()
 			return nil, err
 		}
@@ -172,7 +188,7 @@ func (b *backend) reset(ctx context.Context, req *logical.Request, data *framewo
 		return nil, err
 	}
 	if stored == nil {
-		return refuse("unknown config %q: write config/%s first", name, name)
+		return fail(unknownConfig(name))
 	}
 	b.connections.get(name).replace(nil)
 	return nil, nil

@@ -170,6 +170,39 @@ func TestARotationOfWhichNobodyKnowsIsDoneAgainWithTheSamePassword(t *testing.T)
 	}
 }
 
+// The first try may still be on its way when the second is refused.
+func TestARefusalDoesNotForgetThePasswordOfAnEarlierTry(t *testing.T) {
+	mount, fake := mountFake(t)
+	mount.MustWrite(t, "roles/app", map[string]any{"db_name": "shop"})
+	fake.failWith(func(context.Context, string) error { return fault.New(fault.Later, "no answer in time") })
+	_, err := mount.Write(t.Context(), "rotate-root/shop", nil)
+	wantError(t, err, "no answer in time")
+	late := storedConfig(t, mount).PendingPassword
+	fake.failWith(func(context.Context, string) error { return fault.New(fault.Refused, "not allowed") })
+	_, err = mount.Write(t.Context(), "rotate-root/shop", nil)
+	wantError(t, err, "not allowed", "admins")
+
+	mount.MustWrite(t, "reset/shop", nil)
+	fake.set("admin", late)
+	mount.MustIssue(t, "creds/app")
+	if stored := storedConfig(t, mount); stored.password() != late || stored.PendingPassword != "" {
+		t.Error("the password that the database took late was not settled on")
+	}
+}
+
+func TestStatementsThatFailAfterTheyChangedThePasswordLockNobodyOut(t *testing.T) {
+	mount, fake := mountFake(t)
+	mount.MustWrite(t, "config/shop", map[string]any{"root_rotation_statements": "ALTER USER; SELECT missing()", "verify_connection": false})
+	fake.failWith(func(_ context.Context, username string) error {
+		fake.set(username, storedConfig(t, mount).PendingPassword)
+		return fault.New(fault.Refused, "missing() does not exist")
+	})
+	mount.MustWrite(t, "rotate-root/shop", nil)
+	if stored := storedConfig(t, mount); stored.password() != fake.password("admin") || stored.PendingPassword != "" {
+		t.Error("the password that the statements set was not settled on")
+	}
+}
+
 func TestARotationThatTheDatabaseRefusesChangesNothing(t *testing.T) {
 	cases := map[string]struct {
 		changes map[string]any

@@ -161,7 +161,7 @@ func TestARotationIsDoneByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	mount.Restart(t, Factory)
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for staticLogsIn(t, before) && time.Now().Before(deadline) {
 		time.Sleep(20 * time.Millisecond)
 	}

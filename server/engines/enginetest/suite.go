@@ -50,7 +50,7 @@ const (
 	atOnce = 50 // credentials issued together
 	// patience bounds how long a target may take to end a session it was told
 	// to end.
-	patience = 10 * time.Second
+	patience = 30 * time.Second
 )
 
 // Run takes one credential through its life, then issues many at once, then

@@ -68,6 +68,17 @@ func TestTheURLAndWhatItAsksForMustBeThere(t *testing.T) {
 	}
 }
 
+func TestAURLIsParsedWithoutTheSecretsInIt(t *testing.T) {
+	given := Common{ConnectionURL: "db://{{username}}:{{password}}@HOST", Username: "{{password}}", Password: "a@b/" + usernameStandIn}
+	text := given.ParsableURL()
+	if strings.Contains(text, "{{") || strings.Contains(text, "a@b") {
+		t.Errorf("to be parsed: %q", text)
+	}
+	if got := given.Fill(text); got != "db://{{password}}:a@b/securevault-username@HOST" {
+		t.Errorf("filled in: %q", got)
+	}
+}
+
 func TestPoolsHaveSafeDefaults(t *testing.T) {
 	cases := map[string]struct {
 		given      Pool

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math/rand/v2"
 	"net/http"
+	"time"
 
 	"github.com/novatech/securevault/server/engines/database/fault"
 )
@@ -13,10 +15,18 @@ import (
 // maxAnswer bounds what is read of one answer, in bytes.
 const maxAnswer = 8 << 20
 
+// A change that came between another one's beginning and end is tried again: so
+// often, and after a pause of up to so long.
+const (
+	mostConflicts = 20
+	conflictPause = 200 * time.Millisecond
+)
+
 // client sends requests as the admin.
 type client struct {
 	url, username, password string
 	http                    *http.Client
+	turn                    chan struct{} // capacity 1: held by a request that has to be alone
 }
 
 func newClient(s settings) (*client, error) {
@@ -24,7 +34,7 @@ func newClient(s settings) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{url: s.URL, username: s.Username, password: s.Password, http: &http.Client{
+	return &client{url: s.URL, username: s.Username, password: s.Password, turn: make(chan struct{}, 1), http: &http.Client{
 		Transport: transport,
 		// The admin's password is for this server alone.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -34,8 +44,32 @@ func newClient(s settings) (*client, error) {
 func (c *client) close() { c.http.CloseIdleConnections() }
 
 // do sends a request and decodes the answer into target, unless that is nil.
-// What names the step in errors, which hold none of the secrets.
+// What names the step in errors, which hold none of the secrets. A request that the
+// server refuses because of another one is sent again.
 func (c *client) do(ctx context.Context, what string, r request, target any, secrets ...string) error {
+	if r.alone() {
+		select {
+		case c.turn <- struct{}{}:
+			defer func() { <-c.turn }()
+		case <-ctx.Done():
+			return fault.New(fault.Later, "%s: too many changes are waiting for each other: try again", what)
+		}
+	}
+	for tries := 0; ; tries++ {
+		err := c.send(ctx, what, r, target, secrets...)
+		if tries == mostConflicts || !isStatus(err, http.StatusConflict) {
+			return err
+		}
+		select {
+		case <-time.After(rand.N(conflictPause)):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// send is do without a second try.
+func (c *client) send(ctx context.Context, what string, r request, target any, secrets ...string) error {
 	var content io.Reader
 	if r.body != nil {
 		encoded, err := json.Marshal(r.body)

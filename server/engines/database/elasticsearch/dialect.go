@@ -2,7 +2,9 @@ package elasticsearch
 
 import (
 	"context"
+	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/novatech/securevault/server/engines/database/fault"
 )
@@ -14,16 +16,22 @@ import (
 type dialect struct {
 	name       string
 	user, role string // the paths of all users and all roles
+	self       string // the path that tells everybody who he is
 	keys       bool   // it has API keys and tokens
 }
 
 var (
-	elastic    = dialect{name: "Elasticsearch", user: "/_security/user", role: "/_security/role", keys: true}
+	elastic = dialect{
+		name: "Elasticsearch", user: "/_security/user",
+		role: "/_security/role", self: "/_security/_authenticate", keys: true,
+	}
 	openSearch = dialect{
-		name: "OpenSearch", user: "/_plugins/_security/api/internalusers",
-		role: "/_plugins/_security/api/roles",
+		name: "OpenSearch", user: openSearchAPI + "internalusers",
+		role: openSearchAPI + "roles", self: "/_plugins/_security/authinfo",
 	}
 )
+
+const openSearchAPI = "/_plugins/_security/api/"
 
 // speak returns the dialect of the server, which is asked once.
 func (d *Database) speak(ctx context.Context) (dialect, error) {
@@ -42,19 +50,32 @@ func (d *Database) speak(ctx context.Context) (dialect, error) {
 
 // identify finds out what the server is.
 func (c *client) identify(ctx context.Context) (dialect, error) {
+	const what = "asking the server what it is"
 	var about struct {
 		Version struct {
 			Number       string `json:"number"`
 			Distribution string `json:"distribution"`
 		} `json:"version"`
+		Tagline string `json:"tagline"`
 	}
-	if err := c.do(ctx, "asking the server what it is", request{"GET", "/", nil}, &about); err != nil {
-		return dialect{}, err
-	}
+	err := c.do(ctx, what, request{"GET", "/", nil}, &about)
 	switch {
+	case isStatus(err, http.StatusForbidden):
+		// That takes the privilege monitor, which nothing else needs. Who it is, each
+		// account may ask, by a path that only one of the two knows.
+		for _, candidate := range []dialect{elastic, openSearch} {
+			if c.do(ctx, what, request{"GET", candidate.self, nil}, nil) == nil {
+				return candidate, nil
+			}
+		}
+		return dialect{}, err
+	case err != nil:
+		return dialect{}, err
 	case about.Version.Number == "":
-		return dialect{}, fault.New(fault.Refused, "asking the server what it is: it is neither Elasticsearch nor OpenSearch: check url")
-	case about.Version.Distribution == "opensearch":
+		return dialect{}, fault.New(fault.Refused, "%s: it is neither Elasticsearch nor OpenSearch: check url", what)
+	// With compatibility.override_main_response_version, which Amazon turns on for what
+	// was Elasticsearch before, the tagline alone tells it.
+	case about.Version.Distribution == "opensearch", strings.Contains(about.Tagline, "OpenSearch"):
 		return openSearch, nil
 	}
 	return elastic, nil
@@ -67,6 +88,13 @@ func (d dialect) rolePath(name string) string { return d.role + "/" + url.PathEs
 type request struct {
 	method, path string
 	body         any
+}
+
+// alone tells whether no other request may change anything meanwhile: OpenSearch
+// keeps all users in one document and all roles in another, and refuses a change of
+// one that has changed since it began.
+func (r request) alone() bool {
+	return r.method != http.MethodGet && strings.HasPrefix(r.path, openSearchAPI)
 }
 
 // creation returns the requests that make a user. After the first it cannot log

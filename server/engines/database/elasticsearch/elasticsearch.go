@@ -13,6 +13,7 @@ package elasticsearch
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 
 	"github.com/hashicorp/vault/sdk/database/dbplugin/v5"
@@ -64,13 +65,21 @@ func (d *Database) Initialize(ctx context.Context, req dbplugin.InitializeReques
 	return response, nil
 }
 
-// verify looks whether the server lets the admin look at users.
+// verify logs in. It asks for no privilege: the account may also be that of a static
+// role whose password is tried.
 func (d *Database) verify(ctx context.Context) error {
 	dialect, err := d.speak(ctx)
 	if err != nil {
 		return err
 	}
-	return d.client.do(ctx, "verifying the connection", request{"GET", dialect.user, nil}, nil)
+	return d.client.do(ctx, "logging in", request{"GET", dialect.self, nil}, nil)
+}
+
+// NewUsername makes up the name of a user or a key. In HTTP a colon ends the name
+// and begins the password, so that names must not have any.
+func (d *Database) NewUsername(metadata dbplugin.UsernameMetadata) (string, error) {
+	name, err := d.Generator.NewUsername(metadata)
+	return strings.ReplaceAll(name, ":", "_"), err
 }
 
 // Close implements dbplugin.Database.

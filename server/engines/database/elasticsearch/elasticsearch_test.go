@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/novatech/securevault/server/engines/database"
@@ -58,6 +60,21 @@ func (a target) session(t *testing.T, as app, method, path, body, field, scheme 
 	return app{a.url, func(r *http.Request) { r.Header.Set("Authorization", scheme+answer[field].(string)) }}
 }
 
+// behind returns the target as it is reached through something that may interfere:
+// answer is the server's own.
+func (a target) behind(t *testing.T, interfere func(w http.ResponseWriter, r *http.Request, answer http.Handler)) target {
+	t.Helper()
+	address, err := url.Parse(a.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(address)
+	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { interfere(w, r, proxy) }))
+	t.Cleanup(between.Close)
+	a.url = between.URL
+	return a
+}
+
 func TestAnAPIKeyIsAnsweredAsTheServerMadeIt(t *testing.T) {
 	a := newTarget(t)
 	lease := a.mount(t, keyRole()).MustIssue(t, "creds/app")
@@ -103,7 +120,7 @@ func TestStatementsThatCannotWorkAreRefusedWithWhatToDo(t *testing.T) {
 		"descriptors for a user":  {readingKey, "password", "credential_type=api_key"},
 		"roles for a key":         {`{"elasticsearch_roles": ["a"]}`, "api_key", "an API key has no roles"},
 		"an almighty key":         {`{"role_descriptors": {}}`, "api_key", "all that the admin can"},
-		"an unknown privilege":    {`{"role_descriptors": {"a": {"cluster": ["everything"]}}}`, "api_key", "unknown privilege"},
+		"an unknown privilege":    {`{"role_descriptors": {"a": {"cluster": ["everything"]}}}`, "api_key", "unknown cluster privilege"},
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -133,9 +150,145 @@ func TestARoleLeftByAFailureIsRemoved(t *testing.T) {
 }
 
 func TestOpenSearchHasNoAPIKeys(t *testing.T) {
-	a := newStandIn(t, elasticstandin.Settings{OpenSearch: true})
-	if _, err := a.mount(t, keyRole()).Issue(t.Context(), "creds/app"); err == nil || !strings.Contains(err.Error(), "OpenSearch has no API keys") {
+	for name, settings := range map[string]elasticstandin.Settings{
+		"OpenSearch":                           {OpenSearch: true},
+		"OpenSearch that acts as its ancestor": {OpenSearch: true, Compatible: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newStandIn(t, settings)
+			if _, err := a.mount(t, keyRole()).Issue(t.Context(), "creds/app"); err == nil || !strings.Contains(err.Error(), "OpenSearch has no API keys") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// TestAnybodyLogsIn opens with an account that may not even ask the server what it
+// is, as Elasticsearch's manage_security alone does not allow it.
+func TestAnybodyLogsIn(t *testing.T) {
+	cases := map[string]struct {
+		settings       elasticstandin.Settings
+		path, describe string
+		says           string // of what such an account may not do
+	}{
+		"Elasticsearch": {elasticstandin.Settings{}, "/_security/user/humble", `{"password": "Humble-Password-1", "roles": []}`, "give the config's username the privilege"},
+		"OpenSearch":    {elasticstandin.Settings{OpenSearch: true}, "/_plugins/_security/api/internalusers/humble", `{"password": "Humble-Password-1"}`, "No permission to access REST API"},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			a := newStandIn(t, test.settings)
+			a.must(t, "PUT", test.path, test.describe)
+			mount := enginetest.NewMount(t, database.Factory)
+			humble := a.config(map[string]any{"username": "humble", "password": "Humble-Password-1"})
+			mount.MustWrite(t, "config/shop", humble)
+			humble["password"] = "Another-Password-1"
+			if _, err := mount.Write(t.Context(), "config/other", humble); err == nil || !strings.Contains(err.Error(), "status 401") {
+				t.Errorf("with a wrong password: %v", err)
+			}
+			mount.MustWrite(t, "roles/app", userRole(reader))
+			if _, err := mount.Issue(t.Context(), "creds/app"); err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("issuing: %v", err)
+			}
+		})
+	}
+}
+
+func TestUsersWithOddAndLongDisplayNamesLogIn(t *testing.T) {
+	for name, settings := range map[string]elasticstandin.Settings{"Elasticsearch": {}, "OpenSearch": {OpenSearch: true}} {
+		t.Run(name, func(t *testing.T) {
+			a, statement := newStandIn(t, settings), reader
+			if settings.OpenSearch {
+				statement = openReader
+			}
+			mount := a.mount(t, userRole(statement))
+			for _, display := range []string{"jwt-a:b", "kubernetes-" + strings.Repeat("service-account-", 10)} {
+				for range 2 { // of the same display name: both have a name of their own
+					lease, err := mount.IssueAs(t.Context(), "creds/app", display)
+					if err != nil {
+						t.Fatalf("%s: %v", display, err)
+					}
+					if _, err := a.byPassword(t.Context(), lease.Data); err != nil {
+						t.Errorf("%s: %v", display, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestARotationOfUnknownOutcomeIsDecided loses the answer to a change of a password
+// that the server has made, and then has the server refuse the change.
+func TestARotationOfUnknownOutcomeIsDecided(t *testing.T) {
+	a := newStandIn(t, elasticstandin.Settings{})
+	a.must(t, "PUT", "/_security/user/reporting", `{"password": "First-Password-1", "roles": []}`)
+	var lose, refuse atomic.Bool
+	through := a.behind(t, func(w http.ResponseWriter, r *http.Request, answer http.Handler) {
+		changes := strings.HasSuffix(r.URL.Path, "/_password")
+		switch {
+		case changes && lose.Load():
+			answer.ServeHTTP(httptest.NewRecorder(), r)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case changes && refuse.Load():
+			w.WriteHeader(http.StatusBadRequest)
+		default:
+			answer.ServeHTTP(w, r)
+		}
+	})
+	mount := through.mount(t, userRole(reader))
+	mount.MustWrite(t, "static-roles/reporting", map[string]any{"db_name": "shop", "username": "reporting", "rotation_period": "24h"})
+	lose.Store(true)
+	if _, err := mount.Write(t.Context(), "rotate-role/reporting", nil); err == nil {
+		t.Fatal("the lost answer was not missed")
+	}
+	lose.Store(false)
+	refuse.Store(true)
+	if _, err := mount.Write(t.Context(), "rotate-role/reporting", nil); err != nil {
+		t.Fatalf("the password that the server has taken was not found out: %v", err)
+	}
+	told, err := mount.Read(t.Context(), "static-creds/reporting")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asUser := app{a.url, func(r *http.Request) { r.SetBasicAuth("reporting", told["password"].(string)) }}
+	if _, err := asUser.send(t.Context(), "GET", "/_security/_authenticate", ""); err != nil {
+		t.Errorf("the password that is told: %v", err)
+	}
+}
+
+func TestATokenThatCannotBeInvalidatedKeepsTheLease(t *testing.T) {
+	a := newStandIn(t, elasticstandin.Settings{Paid: true})
+	through := a.behind(t, func(w http.ResponseWriter, r *http.Request, answer http.Handler) {
+		if r.URL.Path == "/_security/oauth2/token" {
+			_, _ = io.WriteString(w, `{"invalidated_tokens": 0, "previously_invalidated_tokens": 0, "error_count": 1}`)
+			return
+		}
+		answer.ServeHTTP(w, r)
+	})
+	mount := through.mount(t, userRole(reader))
+	if err := mount.Revoke(t.Context(), mount.MustIssue(t, "creds/app")); err == nil || !strings.Contains(err.Error(), "invalidating the user's tokens") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestAKeyOfAnOldServerIsComplete has a server that does not say how the header
+// takes the key, as before 7.16.
+func TestAKeyOfAnOldServerIsComplete(t *testing.T) {
+	a := newStandIn(t, elasticstandin.Settings{})
+	through := a.behind(t, func(w http.ResponseWriter, r *http.Request, answer http.Handler) {
+		said := httptest.NewRecorder()
+		answer.ServeHTTP(said, r)
+		var fields map[string]any
+		if r.URL.Path == "/_security/api_key" && json.Unmarshal(said.Body.Bytes(), &fields) == nil {
+			delete(fields, "encoded")
+			said.Body.Reset()
+			_ = json.NewEncoder(said.Body).Encode(fields)
+		}
+		w.WriteHeader(said.Code)
+		_, _ = said.Body.WriteTo(w)
+	})
+	lease := through.mount(t, keyRole()).MustIssue(t, "creds/app")
+	if _, err := a.byKey(t.Context(), lease.Data); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -204,21 +357,13 @@ func TestAUserEndsThoughItsRoleCannot(t *testing.T) {
 			if settings.OpenSearch {
 				statement = openReader
 			}
-			address, err := url.Parse(a.url)
-			if err != nil {
-				t.Fatal(err)
-			}
-			proxy := httputil.NewSingleHostReverseProxy(address)
-			failing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			through := a.behind(t, func(w http.ResponseWriter, r *http.Request, answer http.Handler) {
 				if r.Method == http.MethodDelete && strings.Contains(r.URL.Path, "/role") {
 					http.Error(w, "{}", http.StatusServiceUnavailable)
 					return
 				}
-				proxy.ServeHTTP(w, r)
-			}))
-			t.Cleanup(failing.Close)
-			through := a
-			through.url = failing.URL
+				answer.ServeHTTP(w, r)
+			})
 			mount := through.mount(t, userRole(statement))
 			for range 5 {
 				lease := mount.MustIssue(t, "creds/app")

@@ -2,6 +2,7 @@ package elasticsearch
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -69,8 +70,11 @@ func (d *Database) makeKey(ctx context.Context, name string, descriptors map[str
 	if err := d.client.do(ctx, "creating the API key", request{"POST", keysPath, body}, &made); err != nil {
 		return issuedKey{}, err
 	}
-	if made.ID == "" || made.Key == "" || made.Encoded == "" {
-		return issuedKey{}, fault.New(fault.Refused, "creating the API key: the answer lacks id, api_key or encoded: the server must be 7.16 or newer")
+	if made.ID == "" || made.Key == "" {
+		return issuedKey{}, fault.New(fault.Refused, "creating the API key: the answer lacks id or api_key: check url, is there a proxy in between?")
+	}
+	if made.Encoded == "" { // before 7.16
+		made.Encoded = base64.StdEncoding.EncodeToString([]byte(made.ID + ":" + made.Key))
 	}
 	return made, nil
 }

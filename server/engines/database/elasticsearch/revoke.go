@@ -44,26 +44,30 @@ func (d *Database) endKeys(ctx context.Context, dialect dialect, name string) er
 	if err := unlessGone(d.client.do(ctx, "disabling the user", request{"PUT", dialect.userPath(name) + "/_disable", nil}, nil)); err != nil {
 		return err
 	}
-	err := d.client.do(ctx, "invalidating the user's tokens", request{"DELETE", "/_security/oauth2/token", map[string]string{"username": name}}, nil)
-	if err := unlessGone(err); err != nil && !unavailable(err) {
+	if err := d.invalidate(ctx, "the user's tokens", "/_security/oauth2/token", "username", name); err != nil && !unavailable(err) {
 		return err
 	}
 	for _, whose := range []string{"username", "name"} {
-		var ended struct {
-			Errors int `json:"error_count"`
-		}
-		err := d.client.do(ctx, "invalidating API keys", request{"DELETE", keysPath, map[string]string{whose: name}}, &ended)
-		switch err := unlessGone(err); {
+		switch err := d.invalidate(ctx, "API keys", keysPath, whose, name); {
 		case unavailable(err):
 			return nil // nor can anybody have made one
 		case err != nil:
 			return err
 		}
-		if ended.Errors > 0 {
-			return fault.New(fault.Later, "invalidating API keys: the server failed for %d of them: try again", ended.Errors)
-		}
 	}
 	return d.checkKeys(ctx, name)
+}
+
+// invalidate ends all tokens or keys that have the name in that field.
+func (d *Database) invalidate(ctx context.Context, what, path, field, name string) error {
+	var ended struct {
+		Errors int `json:"error_count"`
+	}
+	err := unlessGone(d.client.do(ctx, "invalidating "+what, request{"DELETE", path, map[string]string{field: name}}, &ended))
+	if err == nil && ended.Errors > 0 {
+		return fault.New(fault.Later, "invalidating %s: the server failed for %d of them: try again", what, ended.Errors)
+	}
+	return err
 }
 
 // checkKeys looks whether a key of that name still works.

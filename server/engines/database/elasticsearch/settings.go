@@ -17,7 +17,7 @@ const (
 	// maxNameBytes is how long names of users and API keys may be in both dialects.
 	maxNameBytes = 256
 
-	defaultUsernameTemplate = `{{printf "v-%s-%s-%s-%s" (.DisplayName) (.RoleName) (random 20) (unix_time) | truncate 100}}`
+	defaultUsernameTemplate = `{{printf "v-%s-%s-%s-%s" (.DisplayName | truncate 30) (.RoleName | truncate 30) (random 20) (unix_time) | truncate 100}}`
 
 	exampleURL = "https://es.example.com:9200"
 	dialLimit  = 5 * time.Second

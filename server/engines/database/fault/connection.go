@@ -15,10 +15,12 @@ func AdviseOnConnection(err error, where, trust string) string {
 	switch {
 	case lookup, strings.Contains(text, "no such host"):
 		return "check the host name in " + where
-	case strings.Contains(text, "connection refused"):
-		return "check that the server runs and listens on that port"
+	// Before the next: of a name's several addresses one may refuse, and another have
+	// a certificate that is not believed.
 	case strings.Contains(text, "tls: "), strings.Contains(text, "x509: "):
 		return "check " + trust + " and the server's certificate"
+	case strings.Contains(text, "connection refused"):
+		return "check that the server runs and listens on that port"
 	}
 	return ""
 }

@@ -61,6 +61,7 @@ func TestAConnectionThatFailedIsExplainedInTheOperatorsWords(t *testing.T) {
 		"a closed port":              {&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "check that the server runs and listens on that port"},
 		"an unknown authority":       {x509.UnknownAuthorityError{}, "check ca_cert and the server's certificate"},
 		"a server without TLS":       {errors.New("tls: first record does not look like a TLS handshake"), "check ca_cert and the server's certificate"},
+		"a host of two addresses":    {errors.Join(x509.UnknownAuthorityError{}, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), "check ca_cert and the server's certificate"},
 		"anything else":              {errors.New("broken pipe"), ""},
 	}
 	for name, test := range cases {

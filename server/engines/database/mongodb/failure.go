@@ -71,6 +71,22 @@ func hasCode(err error, code int) bool {
 	return errors.As(err, &refusal) && refusal.HasErrorCode(code)
 }
 
+// unconfirmed returns what a refusal says besides: that the write concern was not met,
+// nil if it was.
+func unconfirmed(err error) error {
+	var refusal mongo.CommandError
+	if !errors.As(err, &refusal) {
+		return nil
+	}
+	failure, ok := refusal.Raw.Lookup("writeConcernError").DocumentOK()
+	if !ok {
+		return nil
+	}
+	code, _ := failure.Lookup("code").AsInt64OK()
+	message, _ := failure.Lookup("errmsg").StringValueOK()
+	return mongo.WriteException{WriteConcernError: &mongo.WriteConcernError{Code: int(code), Message: message}}
+}
+
 // nothingSent tells whether an error came before the server could hear of the
 // command: no server was found, all connections were in use, or it did not let us
 // in.

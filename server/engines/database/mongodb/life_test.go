@@ -1,12 +1,13 @@
 package mongodb_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"testing"
@@ -206,9 +207,12 @@ func TestAUserThatIsNotConfirmedIsUndone(t *testing.T) {
 func TestARevocationThatIsNotConfirmedIsTriedAgain(t *testing.T) {
 	opened := open(t, fake.config(fake.address))
 	name := issue(t, opened)
-	standIn.FailWriteConcern("dropUser")
-	_, err := opened.DeleteUser(t.Context(), dbplugin.DeleteUserRequest{Username: name})
-	wantError(t, err, fault.Later, "waiting for replication timed out")
+	// The first drops it. The second finds nobody, but the members still do not know.
+	for range 2 {
+		standIn.FailWriteConcern("dropUser")
+		_, err := opened.DeleteUser(t.Context(), dbplugin.DeleteUserRequest{Username: name})
+		wantError(t, err, fault.Later, "waiting for replication timed out")
+	}
 	end(t, opened, name)
 }
 
@@ -235,6 +239,34 @@ func TestAUserThatIsStillBeingMadeDoesNotAppearLater(t *testing.T) {
 	if slices.Contains(fake.users(t), "v-app-late") {
 		t.Error("the user appeared")
 	}
+}
+
+// The same with a password: whoever keeps the old one could not log in any more.
+func TestAPasswordThatIsStillBeingSetDoesNotChangeLater(t *testing.T) {
+	proxy := enginetest.NewProxy(t, fake.address)
+	fake.command(t, "mydb", bson.D{{Key: "createUser", Value: "slow"}, {Key: "pwd", Value: "Old-Secret-1"}, {Key: "roles", Value: bson.A{"readWrite"}}})
+	t.Cleanup(func() { fake.drop(t, "slow") })
+	opened := open(t, fake.outage(proxy))
+	release := standIn.Hold("updateUser")
+	defer release()
+	came := len(standIn.Received("updateUser"))
+	failed := make(chan error, 1)
+	go func() {
+		_, err := opened.UpdateUser(context.Background(), dbplugin.UpdateUserRequest{Username: "slow", Password: &dbplugin.ChangePassword{
+			NewPassword: "New-Secret-1", Statements: dbplugin.Statements{Commands: []string{`{"db": "mydb"}`}},
+		}})
+		failed <- err
+	}()
+	await(t, func() bool { return len(standIn.Received("updateUser")) > came })
+	proxy.Cut()
+	proxy.Restore()
+	wantError(t, <-failed, fault.Later, "connection")
+	release()
+	session, err := fake.loginWithPassword(t.Context(), map[string]any{"username": "slow", "password": "Old-Secret-1"})
+	if err != nil {
+		t.Fatalf("the old password: %v", err)
+	}
+	session.Close()
 }
 
 // A server dies while MongoDB is about to make a user for it. The next one ends
@@ -409,13 +441,29 @@ func TestTheAdminMayLogInOverTLSAndByCertificate(t *testing.T) {
 }
 
 func TestClosingLeavesNothingRunning(t *testing.T) {
-	before := runtime.NumGoroutine()
-	opened := open(t, fake.config(fake.address))
-	end(t, opened, issue(t, opened))
+	// Labels are inherited: they tell the plugin's goroutines from those of the test's own
+	// client and of the stand-in, which come and go.
+	running := func() bool {
+		var listed bytes.Buffer
+		if err := pprof.Lookup("goroutine").WriteTo(&listed, 1); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(listed.String(), t.Name()+`"`)
+	}
+	var opened *mongodb.Database
+	pprof.Do(t.Context(), pprof.Labels("of", t.Name()), func(ctx context.Context) {
+		opened = open(t, fake.config(fake.address))
+		if _, err := opened.DeleteUser(ctx, dbplugin.DeleteUserRequest{Username: issue(t, opened)}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if !running() {
+		t.Error("the plugin's goroutines are not to be found")
+	}
 	if err := opened.Close(); err != nil {
 		t.Fatal(err)
 	}
-	await(t, func() bool { return runtime.NumGoroutine() <= before })
+	await(t, func() bool { return !running() })
 }
 
 func TestASecretOfTheConfigIsNotRead(t *testing.T) {

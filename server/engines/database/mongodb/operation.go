@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/novatech/securevault/server/engines/database/fault"
 )
@@ -20,6 +21,27 @@ func (d *Database) EndSession(ctx context.Context, session string) error {
 		return nil
 	}
 	return d.explain(d.endOperations(ctx, "appName", session), "ending what another server was doing")
+}
+
+// finish runs a command in a session of its own, and returns when the server has done
+// with it, also if the connection breaks. Unfinished says that this cannot be told: the
+// command may still take effect.
+func (d *Database) finish(ctx context.Context, database string, command any) (err, unfinished error) {
+	if d.client == nil {
+		return errNotOpen, nil
+	}
+	session, err := d.client.StartSession()
+	if err != nil {
+		return err, nil
+	}
+	defer session.EndSession(ctx)
+	err = d.run(mongo.NewSessionContext(ctx, session), database, command, nil)
+	if code, _ := answered(err); err == nil || code != 0 || nothingSent(err) {
+		return err, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
+	defer cancel()
+	return err, d.endOperations(ctx, "lsid.id", session.ID().Lookup("id"))
 }
 
 // endOperations kills our own operations that have the value, and waits until

@@ -1,6 +1,7 @@
 package mongodb
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -30,7 +31,7 @@ func (d *Database) DeleteUser(ctx context.Context, req dbplugin.DeleteUserReques
 		}
 	}
 	if len(users) == 0 {
-		return none, nil
+		return none, d.explain(d.confirm(ctx, req.Username, database), fmt.Sprintf("waiting until every member knows that user %q is gone", req.Username))
 	}
 	left, err := d.lookUp(ctx, req.Username, database)
 	if err == nil && len(left) > 0 {
@@ -47,11 +48,7 @@ func (d *Database) lookUp(ctx context.Context, name, database string) ([]user, e
 	byName := &nameFilter{anyOf{[]string{name, subject(name)}}}
 	err := d.run(ctx, adminDatabase, usersInfo{everywhere{true}, byName}, &found)
 	if hasCode(err, codeUnauthorized) && database != "" {
-		one := user{name, database}
-		if database == external {
-			one.Name = subject(name)
-		}
-		err = d.run(ctx, database, usersInfo{Which: one}, &found)
+		err = d.run(ctx, database, usersInfo{Which: userOf(name, database)}, &found)
 	}
 	if err != nil {
 		return nil, err
@@ -64,6 +61,25 @@ func (d *Database) lookUp(ctx context.Context, name, database string) ([]user, e
 		}
 	}
 	return users, nil
+}
+
+// userOf returns who is meant by a name in one database.
+func userOf(name, database string) user {
+	if database == external {
+		return user{subject(name), external}
+	}
+	return user{name, database}
+}
+
+// confirm waits until as many members as the write concern asks for know that there is
+// no such user: an earlier drop may not have reached them, and would be lost with the
+// primary. A drop that finds nobody waits for all that was written before.
+func (d *Database) confirm(ctx context.Context, name, database string) error {
+	err := d.drop(ctx, userOf(name, cmp.Or(database, adminDatabase)))
+	if hasCode(err, codeUnauthorized) {
+		return nil // who may drop nobody there has dropped nobody
+	}
+	return err
 }
 
 // end ends one user. Without the user its connections have no rights any more,
@@ -88,11 +104,11 @@ func (d *Database) endSessions(ctx context.Context, target user) error {
 	return err
 }
 
-// drop drops the user; one that is gone is fine.
+// drop drops the user; one that is gone is fine, once that is confirmed.
 func (d *Database) drop(ctx context.Context, target user) error {
 	err := d.run(ctx, target.Database, dropUser{target.Name, d.concern}, nil)
 	if hasCode(err, codeUserNotFound) {
-		return nil
+		return unconfirmed(err)
 	}
 	return err
 }

@@ -62,16 +62,9 @@ func decodeSettings(given map[string]any) (settings, error) {
 	return decoded, nil
 }
 
-// Stand-ins for {{username}} and {{password}} while connection_url is parsed. The
-// real values never become part of a URL, so none needs escaping.
-const (
-	usernameStandIn = "securevault-username"
-	passwordStandIn = "securevault-password"
-)
-
 // clientOptions is what the driver is told. It always has AppName.
 func (s settings) clientOptions(ctx context.Context) (*options.ClientOptions, error) {
-	text := strings.NewReplacer("{{username}}", usernameStandIn, "{{password}}", passwordStandIn).Replace(s.ConnectionURL)
+	text := s.ParsableURL()
 	if err := checkOptions(text); err != nil {
 		return nil, err
 	}
@@ -84,8 +77,7 @@ func (s settings) clientOptions(ctx context.Context) (*options.ClientOptions, er
 		return nil, fault.New(fault.Refused, "connection_url cannot be parsed: write "+exampleURL+", with anything but letters and digits in a literal password as %%XX")
 	}
 	if login := target.Auth; login != nil {
-		fill := strings.NewReplacer(usernameStandIn, s.Username, passwordStandIn, s.Password)
-		login.Username, login.Password = fill.Replace(login.Username), fill.Replace(login.Password)
+		login.Username, login.Password = s.Fill(login.Username), s.Fill(login.Password)
 		login.AuthSource = cmp.Or(login.AuthSource, adminDatabase)
 	}
 	if err := s.secure(target); err != nil {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/sdk/database/dbplugin/v5"
-	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/novatech/securevault/server/engines/database/fault"
 	"github.com/novatech/securevault/server/engines/database/username"
@@ -65,17 +64,9 @@ func (d *Database) create(ctx context.Context, name, database string, made creat
 	if ctx.Err() != nil {
 		return fault.New(fault.Later, "the request ended before its user was made: %s: try again", context.Cause(ctx))
 	}
-	if d.client == nil {
-		return errNotOpen
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), makeLimit)
 	defer cancel()
-	session, err := d.client.StartSession()
-	if err != nil {
-		return d.explain(err, "starting a session")
-	}
-	defer session.EndSession(ctx)
-	err = d.run(mongo.NewSessionContext(ctx, session), database, made, nil)
+	err, failed := d.finish(ctx, database, made)
 	if err == nil {
 		return nil
 	}
@@ -83,19 +74,20 @@ func (d *Database) create(ctx context.Context, name, database string, made creat
 	if fault.ClassOf(explained) == fault.Refused || nothingSent(err) {
 		return explained
 	}
-	if err := d.undo(ctx, session, name); err != nil {
-		return fault.New(fault.Left, "%s; then removing the user %q failed as well: drop it by hand: %s", explained, name, err)
+	if failed == nil {
+		failed = d.undo(ctx, name)
+	}
+	if failed != nil {
+		failed = d.explain(failed, "ending its creation")
+		return fault.New(fault.Left, "%s; then removing the user %q failed as well: drop it by hand: %s", explained, name, failed)
 	}
 	return explained
 }
 
-// undo removes a user who was made, or still may be in that session.
-func (d *Database) undo(ctx context.Context, session *mongo.Session, name string) error {
+// undo removes a user who may have been made.
+func (d *Database) undo(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
-	if err := d.endOperations(ctx, "lsid.id", session.ID().Lookup("id")); err != nil {
-		return err
-	}
 	_, err := d.DeleteUser(ctx, dbplugin.DeleteUserRequest{Username: name})
 	return err
 }
@@ -115,7 +107,8 @@ func (d *Database) UpdateUser(ctx context.Context, req dbplugin.UpdateUserReques
 	if database == external {
 		return none, fault.New(fault.Refused, `changing the password: users of %s have none: name the user's db in the rotation statements`, external)
 	}
-	err = d.run(ctx, database, updateUser{req.Username, change.NewPassword, d.concern}, nil)
+	// What cannot be finished stays unknown, as the class of the error says.
+	err, _ = d.finish(ctx, database, updateUser{req.Username, change.NewPassword, d.concern})
 	if hasCode(err, codeUserNotFound) {
 		return none, fault.New(fault.NoUser, `changing the password: database %q has no user %q: request new credentials, or name the user's db in the rotation statements: {"db": "mydb"}`, database, req.Username)
 	}

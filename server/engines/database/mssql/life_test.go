@@ -271,6 +271,29 @@ func TestRevocationStatementsThatFailAreTriedAgain(t *testing.T) {
 	server.ended(t, mount, lease, shop)
 }
 
+func TestRevocationStatementsThatNobodyCanFillInLockTheCredentialOut(t *testing.T) {
+	made := plugin(t, server.config(server.address, shop))
+	created, err := made.NewUser(t.Context(), dbplugin.NewUserRequest{
+		UsernameConfig: dbplugin.UsernameMetadata{DisplayName: "token", RoleName: "app"},
+		Statements:     dbplugin.Statements{Commands: []string{loginRole}},
+		Password:       "Issued-secret-1",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := dbplugin.DeleteUserRequest{Username: created.Username, Statements: dbplugin.Statements{Commands: []string{"DROP USER [{{nmae}}]"}}}
+	_, err = made.DeleteUser(t.Context(), request)
+	says(t, err, "unknown placeholder {{nmae}}")
+	if client, err := server.logIn(t.Context(), created.Username, "Issued-secret-1", shop); err == nil {
+		client.Close()
+		t.Error("the credential still logs in")
+	}
+	request.Statements = dbplugin.Statements{}
+	if _, err := made.DeleteUser(t.Context(), request); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestStatementsThatAllowNoTransactionRunWithout(t *testing.T) {
 	config := server.config(server.address, shop)
 	create := "CREATE LOGIN [{{name}}] WITH PASSWORD = '{{password}}'; USE [" + shop + "]; CREATE USER [{{name}}] FOR LOGIN [{{name}}]; EXEC sp_addrolemember 'db_datareader', '{{name}}'"

@@ -32,10 +32,6 @@ func (t target) exists() bool { return t.login || len(t.users) > 0 }
 // unless it is gone afterwards. One that does not exist is a success.
 func (d *Database) DeleteUser(ctx context.Context, req dbplugin.DeleteUserRequest) (dbplugin.DeleteUserResponse, error) {
 	var none dbplugin.DeleteUserResponse
-	revocation, err := render("revocation_statements", req.Statements, map[string]string{"name": req.Username, "username": req.Username})
-	if err != nil {
-		return none, err
-	}
 	conn, err := d.acquire(ctx)
 	if err != nil {
 		return none, err
@@ -46,7 +42,7 @@ func (d *Database) DeleteUser(ctx context.Context, req dbplugin.DeleteUserReques
 	if err != nil || !found.exists() {
 		return none, d.explain(err, what)
 	}
-	err = d.end(ctx, conn, found, revocation)
+	err = d.end(ctx, conn, found, req.Statements)
 	left, lookUpErr := d.lookUp(ctx, conn, req.Username)
 	switch {
 	case lookUpErr == nil && !left.exists():
@@ -63,7 +59,7 @@ func (d *Database) DeleteUser(ctx context.Context, req dbplugin.DeleteUserReques
 // fails: no new logins, no sessions, nothing owned, no user. Dropping comes last
 // and all at once, with the role's own statements before the default: they may
 // do the same, and must then find what they expect.
-func (d *Database) end(ctx context.Context, conn *connection, found target, revocation []string) error {
+func (d *Database) end(ctx context.Context, conn *connection, found target, statements dbplugin.Statements) error {
 	if err := lockOut(ctx, conn, found); err != nil {
 		return err
 	}
@@ -77,7 +73,12 @@ func (d *Database) end(ctx context.Context, conn *connection, found target, revo
 	if err := endSessions(ctx, conn, found); err != nil {
 		return err
 	}
-	err := conn.execute(ctx, slices.Concat(revocation, found.tidy()))
+	// Not before: statements that nobody can fill in must not keep the credential open.
+	revocation, err := render("revocation_statements", statements, map[string]string{"name": found.name, "username": found.name})
+	if err != nil {
+		return err
+	}
+	err = conn.execute(ctx, slices.Concat(revocation, found.tidy()))
 	if err != nil && len(revocation) > 0 {
 		// They fail half-way through on what somebody dropped by hand.
 		if isNumber(err, numberNoSuch) {

@@ -136,7 +136,7 @@ func (d *Database) alter(ctx context.Context, what, name string, statements dbpl
 	err = conn.execute(ctx, batches)
 	if isNumber(err, numberNoSuch) {
 		if left, lookUpErr := d.lookUp(ctx, conn, name); lookUpErr == nil && !left.exists() {
-			return fault.New(fault.NoUser, "%s: the user %q no longer exists on the server: request new credentials", what, name)
+			return fault.New(fault.NoUser, "%s: the user %q no longer exists on the server: create it again, or request new credentials", what, name)
 		}
 	}
 	return d.explain(err, what, values["password"])

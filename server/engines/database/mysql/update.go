@@ -86,7 +86,7 @@ func (d *Database) alter(ctx context.Context, name, what string, rendered texts,
 	hosts, err := hostsOf(ctx, conn, everywhere, name)
 	switch {
 	case err == nil && len(hosts) == 0:
-		return fault.New(fault.NoUser, "%s: the user %q no longer exists on the server: request new credentials", what, name)
+		return fault.New(fault.NoUser, "%s: the user %q no longer exists on the server: create it again, or request new credentials", what, name)
 	case failed != nil:
 		return d.explain(failed, what, secret)
 	}

@@ -26,21 +26,17 @@ const (
 func (d *Database) DeleteUser(ctx context.Context, req dbplugin.DeleteUserRequest) (dbplugin.DeleteUserResponse, error) {
 	var none dbplugin.DeleteUserResponse
 	what := fmt.Sprintf("ending user %q", req.Username)
-	statements, err := d.render("revocation_statements", req.Statements, map[string]string{"name": req.Username, "username": req.Username})
-	if err != nil {
-		return none, err
-	}
 	conn, err := d.acquire(ctx)
 	if err != nil {
 		return none, err
 	}
 	defer conn.release()
-	return none, d.explain(d.end(ctx, conn, req.Username, statements), what)
+	return none, d.explain(d.end(ctx, conn, req.Username, req.Statements), what)
 }
 
 // end ends a user: with statements of the role, if it has any, in place of
 // dropping it. An error does not matter if somebody else was faster.
-func (d *Database) end(ctx context.Context, conn *held, name string, statements []string) error {
+func (d *Database) end(ctx context.Context, conn *held, name string, statements dbplugin.Statements) error {
 	exists, err := lookUp(ctx, conn, fold(name))
 	if err != nil || !exists {
 		return err
@@ -57,7 +53,7 @@ func (d *Database) end(ctx context.Context, conn *held, name string, statements 
 
 // endExisting takes the steps in the order in which they help most if the next
 // one fails: no new logins, no sessions, no privilege to log in, no user.
-func (d *Database) endExisting(ctx context.Context, conn *held, name string, statements []string) error {
+func (d *Database) endExisting(ctx context.Context, conn *held, name string, statements dbplugin.Statements) error {
 	quoted, err := identifier(name)
 	if err != nil {
 		return err
@@ -71,10 +67,15 @@ func (d *Database) endExisting(ctx context.Context, conn *held, name string, sta
 	if err := revokeLogin(ctx, conn, quoted); err != nil {
 		return err
 	}
-	if len(statements) == 0 {
+	// Not before: statements that nobody can fill in must not keep the user open.
+	instead, err := d.render("revocation_statements", statements, map[string]string{"name": name, "username": name})
+	if err != nil {
+		return err
+	}
+	if len(instead) == 0 {
 		return d.executePatiently(ctx, conn, name, "DROP USER "+quoted+" CASCADE")
 	}
-	for _, text := range statements {
+	for _, text := range instead {
 		if err := d.executePatiently(ctx, conn, name, text); err != nil {
 			return err
 		}

@@ -32,17 +32,15 @@ func TestRevocationStatementsReplaceTheDrop(t *testing.T) {
 		statements string
 		stays      bool
 		says       string // empty: the revocation succeeds
-		open       bool   // it still logs in, for nothing was begun
 	}{
-		"what keeps the user locked":       {"REVOKE SELECT ON " + server.orders + " FROM {{name}};", true, "", false},
-		"what drops it":                    {"DROP USER {{name}} CASCADE", false, "", false},
-		"a block that drops it":            {"BEGIN EXECUTE IMMEDIATE 'DROP USER {{name}} CASCADE'; END;", false, "", false},
-		"what unlocks it":                  {"ALTER USER {{name}} ACCOUNT UNLOCK", true, "remove what unlocks it", false},
-		"what fails":                       {"DROP USER {{name}} NOW", true, "correct the SQL", false},
-		"what fails once it is gone":       {"DROP USER {{name}} CASCADE; ALTER USER {{name}} ACCOUNT LOCK", false, "", false},
-		"what nobody could fill in":        {"DROP USER {{nmae}}", true, "nmae", true},
-		"quotes that do not end":           {`DROP USER "{{name}}`, true, "does not end", true},
-		"comments, which are no statement": {"-- DROP USER {{name}}", false, "", false},
+		"what keeps the user locked":       {"REVOKE SELECT ON " + server.orders + " FROM {{name}};", true, ""},
+		"what drops it":                    {"DROP USER {{name}} CASCADE", false, ""},
+		"a block that drops it":            {"BEGIN EXECUTE IMMEDIATE 'DROP USER {{name}} CASCADE'; END;", false, ""},
+		"what unlocks it":                  {"ALTER USER {{name}} ACCOUNT UNLOCK", true, "remove what unlocks it"},
+		"what fails":                       {"DROP USER {{name}} NOW", true, "correct the SQL"},
+		"what fails once it is gone":       {"DROP USER {{name}} CASCADE; ALTER USER {{name}} ACCOUNT LOCK", false, ""},
+		"quotes that do not end":           {`DROP USER "{{name}}`, true, "does not end"},
+		"comments, which are no statement": {"-- DROP USER {{name}}", false, ""},
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -58,9 +56,7 @@ func TestRevocationStatementsReplaceTheDrop(t *testing.T) {
 			}
 			if again, err := server.login(t.Context(), nameOf(lease), lease.Data["password"].(string)); err == nil {
 				again.Close()
-				if !test.open {
-					t.Error("the credential still logs in")
-				}
+				t.Error("the credential still logs in")
 			}
 			if test.says == "" && before.Allowed(t.Context()) == nil {
 				t.Error("a session outlived its credential")

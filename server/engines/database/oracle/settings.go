@@ -59,17 +59,9 @@ func decodeSettings(given map[string]any) (settings, error) {
 	return decoded, nil
 }
 
-// Stand-ins for {{username}} and {{password}} while connection_url is parsed.
-// The real values never become part of a URL, so none needs escaping.
-const (
-	usernameStandIn = "securevault-username"
-	passwordStandIn = "securevault-password"
-)
-
 // connector returns what opens sessions as the settings say.
 func (s settings) connector() (*connector, error) {
-	text := strings.NewReplacer("{{username}}", usernameStandIn, "{{password}}", passwordStandIn).Replace(s.ConnectionURL)
-	address, err := parseAddress(text)
+	address, err := parseAddress(s.ParsableURL())
 	if err != nil {
 		return nil, err
 	}
@@ -104,9 +96,7 @@ func parseConfig(text string) (config *configurations.ConnectionConfig, err erro
 
 // fill sets what connection_url leaves to us.
 func (s settings) fill(config *configurations.ConnectionConfig, options url.Values) {
-	fill := strings.NewReplacer(usernameStandIn, s.Username, passwordStandIn, s.Password)
-	config.UserID = fill.Replace(config.UserID)
-	config.Password = fill.Replace(config.Password)
+	config.UserID, config.Password = s.Fill(config.UserID), s.Fill(config.Password)
 	if strings.EqualFold(config.UserID, "SYS") && config.DBAPrivilege == configurations.NONE {
 		config.DBAPrivilege = configurations.SYSDBA // SYS cannot log in otherwise
 	}
@@ -126,7 +116,7 @@ func (s settings) fill(config *configurations.ConnectionConfig, options url.Valu
 // connect, or a descriptor in parentheses.
 func parseAddress(text string) (*url.URL, error) {
 	credentials, rest, _ := strings.Cut(text, "@")
-	user, ok := strings.CutSuffix(credentials, "/"+passwordStandIn)
+	user, ok := strings.CutSuffix(credentials, "/"+details.PasswordStandIn)
 	var address *url.URL
 	var err error
 	switch {
@@ -145,7 +135,7 @@ func parseAddress(text string) (*url.URL, error) {
 		return nil, fault.New(fault.Refused, "connection_url cannot be parsed: write %s or oracle://{{username}}:{{password}}@HOST:1521/SERVICE", exampleURL)
 	}
 	if address.User == nil && ok {
-		address.User = url.UserPassword(user, passwordStandIn)
+		address.User = url.UserPassword(user, details.PasswordStandIn)
 	}
 	if address.Hostname() != "" && address.Port() == "" {
 		address.Host = net.JoinHostPort(address.Hostname(), defaultPort)

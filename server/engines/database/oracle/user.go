@@ -131,7 +131,7 @@ func (d *Database) undo(ctx context.Context, c creation, lost bool, sid, serial 
 			return err
 		}
 	}
-	return d.end(ctx, conn, c.name, nil)
+	return d.end(ctx, conn, c.name, dbplugin.Statements{})
 }
 
 // execute runs statements one after the other.
@@ -193,7 +193,7 @@ func (d *Database) alter(ctx context.Context, name, what string, statements dbpl
 	err = execute(ctx, conn, rendered)
 	if code := codeOf(err); code == codeNoUser || code == codeNoGrantee {
 		if exists, lookupErr := lookUp(ctx, conn, fold(name)); lookupErr == nil && !exists {
-			return fault.New(fault.NoUser, "%s: the user %q no longer exists on the server: request new credentials", what, name)
+			return fault.New(fault.NoUser, "%s: the user %q no longer exists on the server: create it again, or request new credentials", what, name)
 		}
 	}
 	return d.explain(err, what, values["password"])

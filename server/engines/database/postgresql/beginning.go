@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/novatech/securevault/server/engines/database/statement"
 )
 
 const (
@@ -49,13 +51,13 @@ var harmlessPart = regexp.MustCompile(`(?is)^\s*(?:(?:CREATE|ALTER)\s+(?:ROLE|US
 
 // unclear are words and signs that make it hard to tell where a statement ends, or
 // that change what the next one means.
-var unclear = regexp.MustCompile(`(?i)\b(?:SET|RESET)\b|\$|--|/\*`)
+var unclear = regexp.MustCompile(`(?i)\b(?:SET|RESET)\b|--|/\*`)
 
 // sharable tells whether a text may share a transaction with others. It knows
 // statements by their beginning and takes every semicolon for an end: what it is
 // not sure of goes alone.
 func sharable(text string) bool {
-	if unclear.MatchString(text) {
+	if unclear.MatchString(text) || statement.DollarQuotes(text) {
 		return false
 	}
 	for part := range strings.SplitSeq(text, ";") {
@@ -88,12 +90,17 @@ func (d *Database) beginTogether(beginnings []*beginning) error {
 		return nil
 	}
 	if undoErr := d.endLost(ctx, lost); undoErr != nil {
-		return d.orphaned(err, undoErr, beginnings[0].name)
+		return d.orphaned(err, undoErr, names(beginnings)...)
 	}
+	return d.undo(ctx, err, 0, names(beginnings)...)
+}
+
+func names(beginnings []*beginning) []string {
+	var all []string
 	for _, c := range beginnings {
-		err = d.undo(ctx, err, 0, c.name)
+		all = append(all, c.name)
 	}
-	return err
+	return all
 }
 
 // inTransaction creates the roles in one transaction, which ends in any case unless

@@ -40,7 +40,7 @@ func issueAll(t *testing.T, mount *enginetest.Mount, shop string, roles []string
 		all.Go(func() { leases[i], errs[i] = mount.Issue(t.Context(), "creds/"+name) })
 	}
 	awaitHeldUp(t, shop)
-	time.Sleep(200 * time.Millisecond) // for the others to queue
+	time.Sleep(time.Second) // for the others to queue
 	release()
 	all.Wait()
 	return leases, errs

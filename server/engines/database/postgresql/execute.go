@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/novatech/securevault/server/engines/database/fault"
+	"github.com/novatech/securevault/server/engines/database/statement"
 )
 
 // takeTurn makes a transaction wait for the others that change the privileges of
@@ -23,7 +24,7 @@ const takeTurn = "SELECT pg_advisory_xact_lock(1400260948, 1684104562);\n"
 var grantsPrivileges = regexp.MustCompile(`(?is)\bGRANT\b.*\bON\b`)
 
 // creation finds the statement that creates a role at the beginning of a text.
-var creation = regexp.MustCompile(`(?is)^\s*CREATE\s+(?:ROLE|USER)\b[^;$]*;`)
+var creation = regexp.MustCompile(`(?is)^\s*CREATE\s+(?:ROLE|USER)\b[^;]*;`)
 
 // inTurn makes a text that grants privileges take its turn: after the role was
 // created, if it can be seen where that ends, for hashing the password takes
@@ -33,10 +34,17 @@ func inTurn(text string) string {
 		return text
 	}
 	first := creation.FindString(text)
-	if strings.Contains(first, "--") || strings.Contains(first, "/*") || strings.Count(first, "'")%2 != 0 || strings.Count(first, `"`)%2 != 0 {
-		first = "" // the semicolon may be one in quotes or in a comment
+	if !ends(first) {
+		first = ""
 	}
 	return first + takeTurn + text[len(first):]
+}
+
+// ends tells whether the semicolon at the end of a text is surely none in quotes or in
+// a comment.
+func ends(text string) bool {
+	return !statement.DollarQuotes(text) && !strings.Contains(text, "--") && !strings.Contains(text, "/*") &&
+		strings.Count(text, "'")%2 == 0 && strings.Count(text, `"`)%2 == 0
 }
 
 // collisions is how often a text is tried against sessions that are not ours.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"regexp"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -48,6 +49,8 @@ func hint(code string) string {
 		return "the server is starting, stopping or cancelled the statement: try again"
 	case "40":
 		return "other sessions hold what it needs: try again"
+	case "F0":
+		return "correct the server's own configuration, its log says more"
 	}
 	return "check the statements against the server's documentation"
 }
@@ -61,15 +64,20 @@ func transient(refusal *pgconn.PgError) bool {
 	return refusal.Code == "55P03" || refusal.Code == codeRowTooBig || collided(refusal)
 }
 
-// collided tells whether two sessions changed one catalog row at once, which
-// happens to concurrent GRANTs on one table. The loser may simply try again.
+// collisionMessage is how the server puts it that another session has changed, or
+// dropped, a row of the catalog meanwhile. It has no code of its own.
+var collisionMessage = regexp.MustCompile(`^(?:tuple concurrently |cache lookup failed for |could not open relation with OID )`)
+
+// collided tells whether two sessions changed the catalog at once, which happens to
+// concurrent GRANTs on one table, and to a GRANT on all tables while one of them is
+// dropped. The loser may simply try again.
 func collided(err error) bool {
 	var refusal *pgconn.PgError
 	if !errors.As(err, &refusal) {
 		return false
 	}
 	return refusal.Code == "40001" || refusal.Code == "40P01" ||
-		refusal.Code == codeInternalError && strings.HasPrefix(refusal.Message, "tuple concurrently ")
+		refusal.Code == codeInternalError && collisionMessage.MatchString(refusal.Message)
 }
 
 // explain turns a driver's error into one for the client. What names the action;

@@ -77,6 +77,9 @@ func TestErrorsSayWhatToDoAndNoPassword(t *testing.T) {
 		"a full server":                {&pgconn.PgError{Code: "53300", Message: "too many clients"}, fault.Later, "lower max_open_connections"},
 		"a server shutting down":       {&pgconn.PgError{Code: "57P01", Message: "terminating"}, fault.Later, "try again"},
 		"a collision":                  {&pgconn.PgError{Code: "XX000", Message: "tuple concurrently updated"}, fault.Later, "tuple concurrently updated"},
+		"a table dropped meanwhile":    {&pgconn.PgError{Code: "XX000", Message: "cache lookup failed for relation 17225"}, fault.Later, "cache lookup failed"},
+		"a temporary one":              {&pgconn.PgError{Code: "XX000", Message: "could not open relation with OID 17011"}, fault.Later, "could not open relation"},
+		"another internal error":       {&pgconn.PgError{Code: "XX000", Message: "unrecognized node type"}, fault.Refused, "check the statements"},
 		"too many roles on a table":    {&pgconn.PgError{Code: "54000", Message: "row is too big"}, fault.Later, "grant them to one role"},
 		"a broken connection":          {errors.New("write: broken pipe admin-secret"), fault.Later, "the connection to the server broke"},
 		"an end of the request":        {context.Canceled, fault.Later, "context canceled"},
@@ -99,11 +102,28 @@ func TestErrorsSayWhatToDoAndNoPassword(t *testing.T) {
 	}
 }
 
+func TestAGrantRightBehindTheOptionsOfARoleIsAStatementOfItsOwn(t *testing.T) {
+	for written, want := range map[string]string{
+		"CREATE ROLE a VALID UNTIL 'infinity'  GRANT r TO a;":      "CREATE ROLE a VALID UNTIL 'infinity';  GRANT r TO a;",
+		"create role a valid until '{{expiration}}'\ngrant r to a": "create role a valid until 'soon';\ngrant r to a",
+		"CREATE ROLE a VALID UNTIL 'infinity'; GRANT r TO a":       "CREATE ROLE a VALID UNTIL 'infinity'; GRANT r TO a",
+		"ALTER ROLE a VALID UNTIL 'infinity' LOGIN":                "ALTER ROLE a VALID UNTIL 'infinity' LOGIN",
+	} {
+		statements := dbplugin.Statements{Commands: []string{written}}
+		got, err := render("creation_statements", statements, map[string]string{"expiration": "soon"})
+		if err != nil || got != want {
+			t.Errorf("%q became %q, %v", written, got, err)
+		}
+	}
+}
+
 func TestOnlyWhatIsClearSharesATransaction(t *testing.T) {
 	cases := map[string]bool{
 		`CREATE ROLE "a" LOGIN PASSWORD 'x' VALID UNTIL '2026-01-01 00:00:00+0000';`:   true,
 		inTurn(`CREATE ROLE "a"; GRANT SELECT ON ALL TABLES IN SCHEMA public TO "a";`): true,
 		`create user a; grant readers to a; alter role a valid until 'infinity'`:       true,
+		`CREATE ROLE "a" PASSWORD 'SCRAM-SHA-256$4096:c2E=$c3Q=:c2s='`:                 true,
+		`CREATE ROLE "a" PASSWORD $$;COMMIT;$$`:                                        false,
 		`CREATE ROLE "a"; SET ROLE "a"`:                                                false,
 		`CREATE ROLE "a"; COMMIT`:                                                      false,
 		`BEGIN; CREATE ROLE "a"; COMMIT`:                                               false,
@@ -139,14 +159,16 @@ func TestOnlyGrantsOnObjectsTakeTurns(t *testing.T) {
 func TestATurnBeginsAfterTheRoleIsCreated(t *testing.T) {
 	const grant = `GRANT SELECT ON t TO "a";`
 	for create, plain := range map[string]bool{
-		`CREATE ROLE "a" LOGIN PASSWORD 'x';`:             true,
-		"\n create user a password 'x' ;":                 true,
-		`CREATE ROLE "a" LOGIN PASSWORD 'x;y';`:           false,
-		`CREATE ROLE "a;b";`:                              false,
-		`CREATE ROLE a /* ; */;`:                          false,
-		"CREATE ROLE a -- ;\n;":                           false,
-		`DO $$ BEGIN CREATE ROLE a; END $$;`:              false,
-		`ALTER DEFAULT PRIVILEGES GRANT ALL ON t TO "a";`: false,
+		`CREATE ROLE "a" LOGIN PASSWORD 'x';`:                           true,
+		"\n create user a password 'x' ;":                               true,
+		`CREATE ROLE "a" PASSWORD 'SCRAM-SHA-256$4096:c2E=$c3Q=:c2s=';`: true,
+		`CREATE ROLE a PASSWORD $$x;y$$;`:                               false,
+		`CREATE ROLE "a" LOGIN PASSWORD 'x;y';`:                         false,
+		`CREATE ROLE "a;b";`:                                            false,
+		`CREATE ROLE a /* ; */;`:                                        false,
+		"CREATE ROLE a -- ;\n;":                                         false,
+		`DO $$ BEGIN CREATE ROLE a; END $$;`:                            false,
+		`ALTER DEFAULT PRIVILEGES GRANT ALL ON t TO "a";`:               false,
 	} {
 		want := takeTurn + create + grant
 		if plain {

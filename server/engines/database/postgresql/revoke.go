@@ -26,6 +26,9 @@ const (
 	// patience bounds the wait for a lock while roles are ended together, so
 	// that one whose objects are in use does not hold up the others for long.
 	patience = "SET LOCAL lock_timeout = '2s';\n"
+	// sessionsLimit bounds the wait for sessions that were told to end; sessionsPause
+	// is how often they are looked at.
+	sessionsLimit, sessionsPause = 2 * time.Second, 5 * time.Millisecond
 )
 
 // ending is a role that is to end.
@@ -184,10 +187,24 @@ func takeOver(ctx context.Context, conn *pgx.Conn, targets []role) error {
 	return err
 }
 
+// endSessions tells the sessions to end, and waits a little until they have: what
+// they clean up last, such as temporary tables, is in the way of the next steps. One
+// that is slow does not keep its role alive.
 func endSessions(ctx context.Context, conn *pgx.Conn, targets []role) error {
-	_, err := conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-		WHERE usesysid = ANY($1) AND pid <> pg_backend_pid()`, ids(targets))
-	return err
+	const query = `SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity
+		WHERE usesysid = ANY($1) AND pid <> pg_backend_pid()`
+	for deadline := time.Now().Add(sessionsLimit); ; {
+		var alive bool
+		err := conn.QueryRow(ctx, query, ids(targets)).Scan(&alive)
+		if err != nil || !alive || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the end of sessions: %w", context.Cause(ctx))
+		case <-time.After(sessionsPause):
+		}
+	}
 }
 
 func ids(targets []role) []uint32 {

@@ -56,3 +56,23 @@ func TestARoleInAGroupThatTheAdminMayNotTouchEnds(t *testing.T) {
 		t.Error("the role outlived its lease")
 	}
 }
+
+// What went wrong without: a session that is told to end drops its temporary tables
+// first, and the server tripped over those that vanished while it handed them on.
+func TestARoleWithTemporaryTablesEndsAtTheFirstTry(t *testing.T) {
+	shop := newShop(t)
+	mount := enginetest.NewMount(t, database.Factory)
+	mount.MustWrite(t, "config/shop", config(server.Template(shop)))
+	mount.MustWrite(t, "roles/app", role(readonly))
+	lease := mount.MustIssue(t, "creds/app")
+	for range 3 {
+		conn := server.Connect(t, text(lease.Data, "username"), text(lease.Data, "password"), shop)
+		err := run(t.Context(), conn, `DO $$ BEGIN FOR i IN 1..300 LOOP EXECUTE 'CREATE TEMPORARY TABLE t' || i || ' (id int)'; END LOOP; END $$`)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := mount.Revoke(t.Context(), lease); err != nil {
+		t.Error(err)
+	}
+}

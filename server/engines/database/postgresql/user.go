@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"regexp"
 	"strings"
 	"time"
 
@@ -80,9 +81,9 @@ func orDefault(statements dbplugin.Statements, otherwise string) dbplugin.Statem
 	return statements
 }
 
-// undo removes what a failed creation may have left, and returns the error of
-// the creation. A process that is lost, 0 for none, is ended before.
-func (d *Database) undo(ctx context.Context, err error, lost uint32, name string) error {
+// undo removes what failed creations may have left, and returns their error. A
+// process that is lost, 0 for none, is ended before.
+func (d *Database) undo(ctx context.Context, err error, lost uint32, names ...string) error {
 	var refusal *pgconn.PgError
 	if err == nil || errors.As(err, &refusal) && refusal.Code == codeDuplicateObject {
 		return err
@@ -90,17 +91,24 @@ func (d *Database) undo(ctx context.Context, err error, lost uint32, name string
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
 	if undoErr := d.endLost(ctx, lost); undoErr != nil {
-		return d.orphaned(err, undoErr, name)
+		return d.orphaned(err, undoErr, names...)
 	}
-	if _, undoErr := d.DeleteUser(ctx, dbplugin.DeleteUserRequest{Username: name}); undoErr != nil {
-		return d.orphaned(err, undoErr, name)
+	var left []string
+	var undoErrs []error
+	for _, name := range names {
+		if _, undoErr := d.DeleteUser(ctx, dbplugin.DeleteUserRequest{Username: name}); undoErr != nil {
+			left, undoErrs = append(left, name), append(undoErrs, undoErr)
+		}
+	}
+	if len(left) > 0 {
+		return d.orphaned(err, errors.Join(undoErrs...), left...)
 	}
 	return err
 }
 
-func (d *Database) orphaned(err, undoErr error, name string) error {
-	return fault.New(fault.Left, "%s; then removing the half-made role %q failed as well: drop it by hand: %s",
-		d.explain(err, "running creation_statements"), name, d.explain(undoErr, "cleaning up"))
+func (d *Database) orphaned(err, undoErr error, names ...string) error {
+	return fault.New(fault.Left, "%s; then removing the half-made roles %q failed as well: drop them by hand: %s",
+		d.explain(err, "running creation_statements"), names, d.explain(undoErr, "cleaning up"))
 }
 
 // endLost ends the process of a connection that broke, 0 for none, or remembers it
@@ -170,15 +178,19 @@ func (d *Database) alter(ctx context.Context, name, what string, statements dbpl
 	var refusal *pgconn.PgError
 	if errors.As(err, &refusal) && refusal.Code == codeUndefinedObject {
 		if left, lookupErr := lookUp(ctx, conn.Conn(), []ending{{name: name}}); lookupErr == nil && len(left) == 0 {
-			return fault.New(fault.NoUser, "%s: the role %q no longer exists on the server: request new credentials", what, name)
+			return fault.New(fault.NoUser, "%s: the role %q no longer exists on the server: create it again, or request new credentials", what, name)
 		}
 	}
 	return d.explain(err, what, values["password"])
 }
 
+// missingEnd finds a GRANT that begins where the options of a role have not been ended.
+// Documents show it so; the server takes it for a syntax error.
+var missingEnd = regexp.MustCompile(`(?i)(\bVALID\s+UNTIL\s+'[^']*')(\s+GRANT\b)`)
+
 // render joins and fills in the statements; field names them in errors.
 func render(field string, statements dbplugin.Statements, values map[string]string) (string, error) {
-	text := statement.Join(statements.Commands)
+	text := missingEnd.ReplaceAllString(statement.Join(statements.Commands), "${1};${2}")
 	if strings.TrimSpace(text) == "" {
 		return "", fault.New(fault.Refused, `%s is empty: write SQL such as CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}';`, field)
 	}

@@ -252,6 +252,42 @@ func TestAServerThatIsDownDoesNotKeepOthersFromIssuing(t *testing.T) {
 	}
 }
 
+// Redis does not replicate users: the new master has to know them from before.
+func TestUsersOutliveAFailover(t *testing.T) {
+	group := startSentinel(t)
+	master, replica := group.Servers[0], group.Servers[1]
+	mount := mountShop(t, settings(sentinelAt(group.Sentinel.Address())))
+	before := mount.MustIssue(t, "creds/app")
+	master.Kill()
+	deadline := time.Now().Add(30 * time.Second)
+	after, err := mount.Issue(t.Context(), "creds/app")
+	for err != nil || !strings.Contains(replica.Do(t, "INFO", "replication").(string), "role:master") {
+		if time.Now().After(deadline) {
+			t.Fatalf("there is no new master, or it knows no new users: %v", err)
+		}
+		time.Sleep(50 * time.Millisecond)
+		after, err = mount.Issue(t.Context(), "creds/app")
+	}
+	for name, lease := range map[string]*enginetest.Lease{"before": before, "after": after} {
+		if !logsIn(t, group.Servers[1:], usernameOf(lease), passwordOf(lease)) {
+			t.Errorf("the user from %s the failover does not log in to the new master", name)
+		}
+	}
+	if err := master.Revive(); err != nil {
+		t.Fatal(err)
+	}
+	makeAdmin(t, master)
+	for err := mount.Revoke(t.Context(), before); err != nil; err = mount.Revoke(t.Context(), before) {
+		if time.Now().After(deadline) {
+			t.Fatalf("revoking once the old master is back: %v", err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if logsIn(t, group.Servers[1:], usernameOf(before), passwordOf(before)) {
+		t.Error("the user outlived its revocation")
+	}
+}
+
 func TestNothingIsIssuedWhenEveryServerIsDown(t *testing.T) {
 	group := startSentinel(t)
 	plugin := open(t, settings(sentinelAt(group.Sentinel.Address())))

@@ -110,13 +110,6 @@ func (s *settings) chooseOne() error {
 	return nil
 }
 
-// Stand-ins for {{username}} and {{password}} while connection_url is parsed: the
-// real values never become part of a URL, so none needs escaping.
-const (
-	usernameStandIn = "securevault-username"
-	passwordStandIn = "securevault-password"
-)
-
 // readURL fills in the other fields from connection_url, if that is given.
 func (s *settings) readURL() error {
 	if s.ConnectionURL == "" {
@@ -125,8 +118,7 @@ func (s *settings) readURL() error {
 	if err := s.Check(exampleURL); err != nil {
 		return err
 	}
-	text := strings.NewReplacer("{{username}}", usernameStandIn, "{{password}}", passwordStandIn).Replace(s.ConnectionURL)
-	parsed, err := url.Parse(text)
+	parsed, err := url.Parse(s.ParsableURL())
 	if err != nil || parsed.Hostname() == "" || parsed.Scheme != "redis" && parsed.Scheme != "rediss" {
 		// The parser's message repeats the URL, which may hold a literal password.
 		return fault.New(fault.Refused, "connection_url cannot be parsed: write "+exampleURL+", or rediss:// for TLS")
@@ -140,9 +132,8 @@ func (s *settings) readURL() error {
 			return fault.New(fault.Refused, "connection_url ends on something that is no number of a database: write "+exampleURL+"/0")
 		}
 	}
-	fill := strings.NewReplacer(usernameStandIn, s.Username, passwordStandIn, s.Password)
 	password, _ := parsed.User.Password()
-	s.Username, s.Password = fill.Replace(parsed.User.Username()), fill.Replace(password)
+	s.Username, s.Password = s.Fill(parsed.User.Username()), s.Fill(password)
 	s.TLS = s.TLS || parsed.Scheme == "rediss"
 	s.Host = parsed.Hostname()
 	if parsed.Port() != "" {

@@ -9,6 +9,7 @@
 package statement
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -23,8 +24,9 @@ var (
 	// placeholder also finds what other template languages write, such as {{.Name}}
 	// and {{name | lower}}: left alone, it would become the name of a user whom nobody
 	// ever ends. Literals of arrays and JSON are none.
-	placeholder  = regexp.MustCompile(`\{\{\s*([.$]?[A-Za-z][^{}",']*?)\s*\}\}`)
-	dollarQuoted = regexp.MustCompile(`\$\w*\$`)
+	placeholder = regexp.MustCompile(`\{\{\s*([.$]?[A-Za-z][^{}",']*?)\s*\}\}`)
+	// dollarQuote is what begins and ends PostgreSQL's bodies, $$ or $tag$.
+	dollarQuote = regexp.MustCompile(`\$[\w\x{80}-\x{10FFFF}]*\$`)
 )
 
 // Join makes one text of a list of statements. Each ends on a line of its own,
@@ -46,21 +48,27 @@ func Render(text string, values map[string]string) (string, error) {
 		case !known:
 			failed = fmt.Errorf("unknown placeholder {{%s}}: use %s", name, list(values))
 		default:
-			failed = harmless(name, value, dollarQuoted.MatchString(text))
+			failed = harmless(name, value)
 		}
 		return value
 	})
 	if failed != nil {
 		return "", failed
 	}
+	bodies := dollarQuote.FindAllString(text, -1)
+	if len(bodies) > 0 && !slices.Equal(dollarQuote.FindAllString(rendered, -1), bodies) {
+		return "", errors.New("a value holds dollar signs that could end a $tag$ body: take them out of the password policy or the name")
+	}
 	return rendered, nil
 }
 
-// harmless refuses what can end a string, an identifier or a line. A dollar sign
-// matters only in texts with $tag$ bodies.
-func harmless(name, value string, dollars bool) error {
+// DollarQuotes tells whether a text holds what begins or ends a body: $$ or $tag$.
+func DollarQuotes(text string) bool { return dollarQuote.MatchString(text) }
+
+// harmless refuses what can end a string, an identifier or a line.
+func harmless(name, value string) error {
 	for _, char := range value {
-		if strings.ContainsRune("'\"`\\", char) || unicode.IsControl(char) || (dollars && char == '$') {
+		if strings.ContainsRune("'\"`\\", char) || unicode.IsControl(char) {
 			return fmt.Errorf("{{%s}} holds the character %q, which could end the quotes around it: take it out of the password policy or the name", name, char)
 		}
 	}

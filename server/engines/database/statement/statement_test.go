@@ -6,13 +6,15 @@ import (
 )
 
 func TestRenderFillsInEveryPlaceholder(t *testing.T) {
-	values := map[string]string{"name": "v-app-1", "password": "{{name}}$", "expiration": "infinity"}
+	values := map[string]string{"name": "v-app-1", "password": "{{name}}$", "expiration": "infinity", "tag": "$tag$", "verifier": "SCRAM-SHA-256$4096:c2E=$c3Q=:c2s="}
 	cases := map[string]struct{ text, want string }{
 		"names and passwords":       {`CREATE ROLE "{{name}}" PASSWORD '{{password}}'`, `CREATE ROLE "v-app-1" PASSWORD '{{name}}$'`},
 		"spaces inside the braces":  {`{{ name }} {{name}}`, `v-app-1 v-app-1`},
 		"array literals":            {`SELECT '{{1,2},{3,4}}'::int[]`, `SELECT '{{1,2},{3,4}}'::int[]`},
 		"an array of one list":      {`SELECT '{{a,b}}'::text[], '{{"a"}}'`, `SELECT '{{a,b}}'::text[], '{{"a"}}'`},
 		"JSON":                      {`{"a": {"b": {"c": 1}}}`, `{"a": {"b": {"c": 1}}}`},
+		"a tag where no body is":    {`SELECT '{{tag}}'`, `SELECT '$tag$'`},
+		"dollars that are no tag":   {`DO $$ BEGIN END $$; SELECT '{{verifier}}'`, `DO $$ BEGIN END $$; SELECT 'SCRAM-SHA-256$4096:c2E=$c3Q=:c2s='`},
 		"bodies without the dollar": {`DO $$ BEGIN '{{name}}' END $$`, `DO $$ BEGIN 'v-app-1' END $$`},
 	}
 	for name, test := range cases {
@@ -38,7 +40,10 @@ func TestRenderRefusesWhatCouldBreakOut(t *testing.T) {
 		"a backslash":               {`'{{name}}'`, `a\`, `'\\'`},
 		"a line break":              {`-- {{name}}`, "a\nb", `'\n'`},
 		"a NUL":                     {`'{{name}}'`, "a\x00", `'\x00'`},
-		"a dollar in a $tag$ body":  {`DO $body$ '{{name}}' $body$`, "a$b", `'$'`},
+		"the end of a $tag$ body":   {`DO $body$ '{{name}}' $body$`, "a$body$b", "$tag$ body"},
+		"half of an end":            {`DO $body$ {{name}}body$`, "a$", "$tag$ body"},
+		"another half":              {`DO $$ {{name}}$ $$`, "a$", "$tag$ body"},
+		"a tag in another script":   {`DO $tür$ '{{name}}' $tür$`, "$tür$", "$tag$ body"},
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {

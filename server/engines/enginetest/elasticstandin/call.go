@@ -19,12 +19,26 @@ func (c *call) refuse(status int, kind, reason string) { c.server.refuse(c.w, st
 
 func (c *call) answer(body any) { write(c.w, http.StatusOK, body) }
 
+const openSearchTagline = "The OpenSearch Project: https://opensearch.org/"
+
+// about tells what the server is to those who may monitor it.
 func (c *call) about() {
-	version := map[string]any{"number": "8.17.0", "build_flavor": "default"}
-	if c.server.settings.OpenSearch {
-		version = map[string]any{"number": "2.18.0", "distribution": "opensearch"}
+	if !c.who.mayCluster("monitor") {
+		reason := "action [cluster:monitor/main] is unauthorized for user [" + c.who.name + "], this action is granted by the cluster privileges [monitor,manage,all]"
+		if c.server.settings.OpenSearch {
+			reason = "no permissions for [cluster:monitor/main] and User [name=" + c.who.name + ", backend_roles=[], requestedTenant=null]"
+		}
+		c.refuse(http.StatusForbidden, "security_exception", reason)
+		return
 	}
-	c.answer(map[string]any{"name": "stand-in", "cluster_name": "stand-in", "version": version})
+	version, tagline := map[string]any{"number": "8.17.0", "build_flavor": "default"}, "You Know, for Search"
+	switch {
+	case c.server.settings.Compatible:
+		version, tagline = map[string]any{"number": "7.10.2"}, openSearchTagline
+	case c.server.settings.OpenSearch:
+		version, tagline = map[string]any{"number": "2.18.0", "distribution": "opensearch"}, openSearchTagline
+	}
+	c.answer(map[string]any{"name": "stand-in", "cluster_name": "stand-in", "version": version, "tagline": tagline})
 }
 
 // body decodes the request's body into target and refuses unknown fields. It

@@ -13,13 +13,11 @@ package elasticstandin
 import (
 	"crypto/tls"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log"
 	"maps"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -34,6 +32,7 @@ const (
 // Settings choose what the stand-in stands for.
 type Settings struct {
 	OpenSearch bool
+	Compatible bool        // OpenSearch with compatibility.override_main_response_version
 	Paid       bool        // has a license for bearer tokens, which the free one does not include
 	TLS        *tls.Config // nil: plain HTTP
 }
@@ -50,17 +49,7 @@ type Server struct {
 	keys      map[string]*key              // guarded by mu; id → key
 	tokens    map[string]string            // guarded by mu; bearer token → user
 	documents map[string][]json.RawMessage // guarded by mu; index → documents
-}
-
-// MustStart is Start for TestMain: it ends the process with the reason on
-// standard error.
-func MustStart(settings Settings) *Server {
-	server, err := Start(settings)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	return server
+	changes   map[string]int               // guarded by mu; kind of things that OpenSearch keeps in one document → how often that was changed
 }
 
 // Start returns a server with the index "orders", which holds one document. The
@@ -76,6 +65,7 @@ func Start(settings Settings) (*Server, error) {
 		roles:     map[string]role{superuser: {cluster: []string{"all"}, indices: []grant{{names: []string{"*"}, privileges: []string{"all"}}}}},
 		keys:      map[string]*key{},
 		tokens:    map[string]string{},
+		changes:   map[string]int{},
 		documents: map[string][]json.RawMessage{"orders": {json.RawMessage(`{"item":"anvil"}`)}},
 	}
 	s.http = &http.Server{Handler: http.HandlerFunc(s.answer), ReadHeaderTimeout: 10 * time.Second, TLSConfig: settings.TLS, ErrorLog: log.New(io.Discard, "", 0)}

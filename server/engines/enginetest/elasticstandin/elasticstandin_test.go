@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -53,6 +54,7 @@ func TestWhatTheRealServerRefusesIsRefused(t *testing.T) {
 		"a role that is not there":     {root, "DELETE", "/_security/role/nobodys", "", "404"},
 		"another user's administrator": {"alice:initial", "DELETE", "/_security/user/" + Admin, "", "403"},
 		"what the role does not grant": {"alice:initial", "POST", "/orders/_doc", `{}`, "403"},
+		"what the server is":           {"alice:initial", "GET", "/", "", "403"},
 		"another index":                {"alice:initial", "GET", "/customers/_search", "", "403"},
 		"to disable nobody":            {root, "PUT", "/_security/user/nobody/_disable", "", "400"},
 		"to enable nobody":             {root, "PUT", "/_security/user/nobody/_enable", "", "400"},
@@ -68,8 +70,38 @@ func TestWhatTheRealServerRefusesIsRefused(t *testing.T) {
 			}
 		})
 	}
-	if got := ask(t, s, "alice:initial", "GET", "/orders/_search", ""); !strings.HasPrefix(got, "200 ") {
-		t.Errorf("what the role grants: %s", got)
+	for _, path := range []string{"/orders/_search", "/_security/_authenticate"} {
+		if got := ask(t, s, "alice:initial", "GET", path, ""); !strings.HasPrefix(got, "200 ") {
+			t.Errorf("what the role, or everybody, may do: %s: %s", path, got)
+		}
+	}
+}
+
+func TestOpenSearchRefusesChangesThatAreOvertaken(t *testing.T) {
+	s := start(t, Settings{OpenSearch: true})
+	answers := make([]string, 20)
+	var group sync.WaitGroup
+	for i := range answers {
+		group.Go(func() {
+			path := fmt.Sprintf("/_plugins/_security/api/internalusers/user-%d", i)
+			answers[i] = ask(t, s, Admin+":"+Password, "PUT", path, `{"password": "Initial-Password-1"}`)
+		})
+	}
+	group.Wait()
+	counts := map[string]int{}
+	for _, answer := range answers {
+		counts[answer[:3]]++
+	}
+	if counts["201"] == 0 || counts["409"] == 0 || counts["201"]+counts["409"] != len(answers) {
+		t.Errorf("got %v, want some of 201 and some of 409", counts)
+	}
+	for path, want := range map[string]string{
+		"/_plugins/_security/api/internalusers/a:b": "400 ", // no such name could log in
+		"/_plugins/_security/api/internalusers/c-d": "201 ",
+	} {
+		if got := ask(t, s, Admin+":"+Password, "PUT", path, `{"password": "Initial-Password-1"}`); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got %s", path, got)
+		}
 	}
 }
 

@@ -2,15 +2,21 @@ package elasticstandin
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 )
 
 // openSearchSecurity answers the access control API of OpenSearch. It returns
 // false for any other request.
 func (c *call) openSearchSecurity() bool {
+	if c.r.URL.Path == "/_plugins/_security/authinfo" && c.r.Method == http.MethodGet {
+		c.answer(map[string]any{"user_name": c.who.name, "user_requested_tenant": nil, "backend_roles": []string{}})
+		return true
+	}
 	rest, ok := strings.CutPrefix(c.r.URL.Path, "/_plugins/_security/api/")
 	if !ok {
 		return false
@@ -29,10 +35,32 @@ func (c *call) openSearchSecurity() bool {
 		c.say(http.StatusForbidden, "FORBIDDEN", "No permission to access REST API: User "+c.who.name+" is not admin")
 		return true
 	}
-	if ok {
+	if ok && (c.r.Method == http.MethodGet || c.undisturbed(kind)) {
 		answer(name)
 	}
 	return ok
+}
+
+// writing is how long it takes to write the document in which all users, or all
+// roles, are.
+const writing = 2 * time.Millisecond
+
+// undisturbed answers with a refusal, and false, if another request has changed the
+// document of that kind while this one was writing it. Meanwhile the server answers
+// others.
+func (c *call) undisturbed(kind string) bool {
+	s := c.server
+	read := s.changes[kind]
+	s.mu.Unlock()
+	time.Sleep(writing)
+	s.mu.Lock()
+	if found := s.changes[kind]; found != read {
+		c.say(http.StatusConflict, "CONFLICT", fmt.Sprintf(
+			"[%s]: version conflict, required seqNo [%d], primary term [1]. current document has seqNo [%d] and primary term [1]", kind, read, found))
+		return false
+	}
+	s.changes[kind]++
+	return true
 }
 
 // say answers in the shape of the security plugin.
@@ -63,6 +91,10 @@ func (c *call) putInternalUser(name string) {
 		Description  string            `json:"description"`
 	}
 	if !c.body(&body) || !c.strong(body.Password) {
+		return
+	}
+	if strings.Contains(name, ":") {
+		c.say(http.StatusBadRequest, "BAD_REQUEST", "A restricted character(s) was detected in the account name. Please remove: ':'")
 		return
 	}
 	before := c.server.users[name]

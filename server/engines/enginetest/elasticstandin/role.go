@@ -46,31 +46,32 @@ var (
 	indexPrivileges = []string{"all", "read", "write", "index", "create", "create_doc", "delete", "manage", "monitor", "view_index_metadata"}
 )
 
-// role returns what the descriptor grants, and false if a privilege is none.
-func (d descriptor) role() (role, bool) {
-	made := role{cluster: d.Cluster}
+// role returns what the descriptor grants, or what the server says is wrong with it.
+func (d descriptor) role() (made role, wrong string) {
+	made.cluster = d.Cluster
 	for _, privilege := range d.Cluster {
 		if !slices.Contains(clusterPrivileges, privilege) {
-			return role{}, false
+			return role{}, "unknown cluster privilege [" + privilege + "]. a privilege must be either one of the predefined cluster privilege names [all,…] or a pattern over one of the available cluster actions"
 		}
 	}
 	for _, index := range d.Indices {
 		if len(index.Names) == 0 || len(index.Privileges) == 0 {
-			return role{}, false
+			return role{}, "indices privileges must refer to at least one index name or index name pattern, and define at least one privilege"
 		}
 		for _, privilege := range index.Privileges {
 			if !slices.Contains(indexPrivileges, privilege) {
-				return role{}, false
+				return role{}, "unknown index privilege [" + privilege + "]. a privilege must be either one of the predefined fixed indices privileges [all,…] or a pattern over one of the available index actions"
 			}
 		}
 		made.indices = append(made.indices, grant{index.Names, index.Privileges})
 	}
-	return made, true
+	return made, ""
 }
 
 func grantsCluster(roles []role, privilege string) bool {
 	return slices.ContainsFunc(roles, func(r role) bool {
 		return slices.Contains(r.cluster, "all") || slices.Contains(r.cluster, privilege) ||
+			slices.Contains(r.cluster, "manage") && privilege == "monitor" ||
 			slices.Contains(r.cluster, "manage_security") && slices.Contains(ofSecurity, privilege)
 	})
 }

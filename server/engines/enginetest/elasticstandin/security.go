@@ -25,6 +25,7 @@ func (c *call) security() bool {
 		method = http.MethodPut // the same everywhere here
 	}
 	paths := map[string]func(name string){
+		"_authenticate  GET": c.authenticated,
 		"user  GET":          c.getUser,
 		"user  PUT":          c.putUser,
 		"user  DELETE":       c.deleteUser,
@@ -53,12 +54,22 @@ func (c *call) invalid(reason string) {
 	c.refuse(http.StatusBadRequest, "validation_exception", "Validation Failed: 1: "+reason+";")
 }
 
+// unacceptable refuses a request that the server does not even begin with.
+func (c *call) unacceptable(reason string) {
+	c.refuse(http.StatusBadRequest, "action_request_validation_exception", "Validation Failed: 1: "+reason+";")
+}
+
 // licensed answers with a refusal, and false, unless there may be bearer tokens.
 func (c *call) licensed() bool {
 	if !c.server.settings.Paid {
 		c.refuse(http.StatusForbidden, "security_exception", "current license is non-compliant for [security tokens]")
 	}
 	return c.server.settings.Paid
+}
+
+// authenticated tells who asks.
+func (c *call) authenticated(string) {
+	c.answer(map[string]any{"username": c.who.name, "enabled": true, "metadata": map[string]any{}, "authentication_type": "realm"})
 }
 
 // getUser shows a user, or all.
@@ -94,11 +105,14 @@ func (c *call) putUser(name string) {
 	before := c.server.users[name]
 	switch {
 	case name == "" || before == nil && len(body.Password) < shortestPassword:
-		c.refuse(http.StatusBadRequest, "action_request_validation_exception", "Validation Failed: 1: password must be specified unless you are updating an existing user;")
+		c.unacceptable("password must be specified unless you are updating an existing user")
 		return
 	case body.Roles == nil:
-		c.refuse(http.StatusBadRequest, "action_request_validation_exception", "Validation Failed: 1: roles are missing;")
+		c.unacceptable("roles are missing")
 		return
+	}
+	if body.Password == "" {
+		body.Password = before.password
 	}
 	c.server.users[name] = &user{password: body.Password, roles: body.Roles, enabled: body.Enabled == nil || *body.Enabled}
 	c.answer(map[string]any{"created": before == nil})
@@ -139,7 +153,7 @@ func (c *call) setPassword(name string) {
 	case found == nil:
 		c.invalid("user must exist in order to change password")
 	case len(body.Password) < shortestPassword:
-		c.refuse(http.StatusBadRequest, "action_request_validation_exception", "Validation Failed: 1: passwords must be at least [6] characters long;")
+		c.unacceptable("passwords must be at least [6] characters long")
 	default:
 		found.password = body.Password
 		c.answer(map[string]any{})
@@ -151,9 +165,9 @@ func (c *call) putRole(name string) {
 	if !c.may("manage_security") || !c.body(&body) {
 		return
 	}
-	made, ok := body.role()
-	if !ok {
-		c.refuse(http.StatusBadRequest, "illegal_argument_exception", "unknown privilege in role ["+name+"]")
+	made, wrong := body.role()
+	if wrong != "" {
+		c.unacceptable(wrong)
 		return
 	}
 	_, before := c.server.roles[name]
@@ -188,9 +202,9 @@ func (c *call) createKey(name string) {
 		made.descriptors = nil
 	}
 	for _, d := range body.Descriptors {
-		r, ok := d.role()
-		if !ok {
-			c.refuse(http.StatusBadRequest, "illegal_argument_exception", "unknown privilege in role_descriptors")
+		r, wrong := d.role()
+		if wrong != "" {
+			c.unacceptable(wrong)
 			return
 		}
 		made.descriptors = append(made.descriptors, r)
@@ -235,7 +249,7 @@ func (c *call) endKeys(string) {
 		return
 	}
 	if (body.Name == "") == (body.Username == "") {
-		c.refuse(http.StatusBadRequest, "action_request_validation_exception", "Validation Failed: 1: One of [api key id(s), api key name, username, realm name] must be specified;")
+		c.unacceptable("One of [api key id(s), api key name, username, realm name] must be specified")
 		return
 	}
 	ended := []string{}

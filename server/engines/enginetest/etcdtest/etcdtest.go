@@ -21,7 +21,7 @@ import (
 	"github.com/novatech/securevault/server/engines/enginetest/process"
 )
 
-const startLimit = 30 * time.Second
+const startLimit = time.Minute
 
 // Server is a running etcd.
 type Server struct {

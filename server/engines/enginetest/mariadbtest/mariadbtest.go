@@ -34,7 +34,7 @@ const (
 	Password  = "mariadbtest-superuser"
 )
 
-const startLimit = 30 * time.Second
+const startLimit = time.Minute
 
 // Server is a running MariaDB.
 type Server struct {
@@ -183,6 +183,3 @@ func (s *Server) Stop() {
 
 // Address returns its host:port.
 func (s *Server) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)) }
-
-// Template returns the connection_url of a configuration.
-func (s *Server) Template() string { return "{{username}}:{{password}}@tcp(" + s.Address() + ")/" }

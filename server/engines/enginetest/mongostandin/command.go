@@ -65,11 +65,13 @@ func (c *connection) answer(req request) bson.D {
 	var refused *refusal
 	switch {
 	case errors.As(err, &refused):
-		return refused.answer()
+		answer = refused.answer()
 	case err != nil:
-		return refuse(1, "InternalError", "%s", err).answer()
+		answer = refuse(1, "InternalError", "%s", err).answer()
+	default:
+		answer = append(answer, bson.E{Key: "ok", Value: 1.0})
 	}
-	answer = append(answer, bson.E{Key: "ok", Value: 1.0})
+	// mongod waits also after a write that has failed or changed nothing.
 	if c.server.faults.unconfirmed(req.name) {
 		answer = append(answer, bson.E{Key: "writeConcernError", Value: bson.D{
 			{Key: "code", Value: int32(64)}, {Key: "codeName", Value: "WriteConcernFailed"}, {Key: "errmsg", Value: "waiting for replication timed out"},

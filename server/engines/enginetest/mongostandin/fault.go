@@ -18,8 +18,8 @@ type hold struct {
 	held   sync.WaitGroup // the operation, once it has come
 }
 
-// FailWriteConcern makes the next command of that name take effect, and answer
-// that no other member has confirmed it.
+// FailWriteConcern makes the next command of that name answer that no other member has
+// confirmed it, whatever its effect.
 func (s *Server) FailWriteConcern(command string) {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()

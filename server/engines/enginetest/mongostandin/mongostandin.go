@@ -121,11 +121,6 @@ func (s *Server) URL(username, password string) string {
 	return address.String()
 }
 
-// Template returns the connection_url of a configuration.
-func (s *Server) Template() string {
-	return "mongodb://{{username}}:{{password}}@" + s.Address() + "/" + adminDatabase + "?directConnection=true"
-}
-
 // Received returns the commands of that name in the order in which they came, of
 // those that make, change or end accounts and sessions. Passwords are in them.
 func (s *Server) Received(name string) []bson.Raw {

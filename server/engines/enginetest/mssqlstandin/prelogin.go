@@ -35,7 +35,6 @@ const (
 	encryptOff          = 0x00 // the login alone
 	encryptOn           = 0x01
 	encryptNotSupported = 0x02
-	encryptRequired     = 0x03
 )
 
 // tlsRecord begins the connection of a client that asks for TDS 8.0, encrypted

@@ -11,7 +11,6 @@ const (
 	tokenReturnStatus = 0x79
 	tokenColumns      = 0x81
 	tokenError        = 0xAA
-	tokenInfo         = 0xAB
 	tokenReturnValue  = 0xAC
 	tokenLoginAck     = 0xAD
 	tokenRow          = 0xD1

@@ -87,11 +87,6 @@ func (s *Server) Stop() {
 // Address returns the host and port.
 func (s *Server) Address() string { return s.listener.Addr().String() }
 
-// Template returns a connection_url in the form of easy connect.
-func (s *Server) Template() string {
-	return "{{username}}/{{password}}@//" + s.Address() + "/" + Service
-}
-
 // URL returns the address for a user, in the driver's form.
 func (s *Server) URL(username, password string) string {
 	address := url.URL{Scheme: "oracle", User: url.UserPassword(username, password), Host: s.Address(), Path: Service}

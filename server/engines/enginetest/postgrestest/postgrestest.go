@@ -37,7 +37,7 @@ const (
 	Database  = "postgres"
 )
 
-const startLimit = 30 * time.Second
+const startLimit = time.Minute
 
 // Server is a running PostgreSQL.
 type Server struct {

@@ -86,8 +86,14 @@ func (p *Process) Stop() {
 	<-p.ended
 }
 
+// Signal sends the program a signal that it knows what to do with.
+func (p *Process) Signal(signal os.Signal) error { return p.command.Process.Signal(signal) }
+
 // Ended is closed when the program has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// State tells how the program ended; it is for whoever has seen Ended closed.
+func (p *Process) State() *os.ProcessState { return p.command.ProcessState }
 
 // ID is what the kernel calls it.
 func (p *Process) ID() int { return p.command.Process.Pid }

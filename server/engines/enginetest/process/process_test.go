@@ -115,6 +115,18 @@ func TestAProgramIsStoppedByItsSignal(t *testing.T) {
 	p.Stop() // a second time is no harm
 }
 
+func TestAProgramThatASignalEndedTellsItsCode(t *testing.T) {
+	p := start(t, syscall.SIGKILL, `trap 'exit 7' HUP; echo ready; while :; do sleep 0.01; done`)
+	p.awaitPrinted(t, "ready")
+	if err := p.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	<-p.Ended()
+	if code := p.State().ExitCode(); code != 7 {
+		t.Errorf("it ended with %d, want 7", code)
+	}
+}
+
 func TestAProgramThatEndsSaysHowAndWhatItPrinted(t *testing.T) {
 	for script, want := range map[string]string{
 		"echo no luck >&2; exit 3": "the server ended: exit status 3: no luck\n",
@@ -187,6 +199,9 @@ func TestFreePortsAreFreeAndDiffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, port := range append(ports, one) {
+		if port >= 32768 {
+			t.Errorf("Linux may give port %d to any connection", port)
+		}
 		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			t.Error(err)

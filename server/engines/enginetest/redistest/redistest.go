@@ -38,7 +38,7 @@ const (
 	Password = "redistest-administrator"
 )
 
-const startLimit = 30 * time.Second
+const startLimit = time.Minute
 
 // Options say what a server is like. The zero value is one on its own that keeps
 // its users in its configuration file.

@@ -1,0 +1,21 @@
+package details
+
+import "strings"
+
+// While connection_url is parsed, these stand in for {{username}} and {{password}}:
+// the real values never become part of a URL, so none needs escaping.
+const (
+	usernameStandIn = "securevault-username"
+	PasswordStandIn = "securevault-password"
+)
+
+// ParsableURL returns connection_url with the stand-ins. What comes out of the parser
+// goes through Fill.
+func (c Common) ParsableURL() string {
+	return strings.NewReplacer("{{username}}", usernameStandIn, "{{password}}", PasswordStandIn).Replace(c.ConnectionURL)
+}
+
+// Fill returns a part of a parsed connection_url with the real values.
+func (c Common) Fill(part string) string {
+	return strings.NewReplacer(usernameStandIn, c.Username, PasswordStandIn, c.Password).Replace(part)
+}
