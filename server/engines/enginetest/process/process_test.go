@@ -116,9 +116,9 @@ func TestAProgramIsStoppedByItsSignal(t *testing.T) {
 }
 
 func TestAProgramThatASignalEndedTellsItsCode(t *testing.T) {
-	p := start(t, syscall.SIGKILL, `trap 'exit 7' HUP; echo ready; while :; do sleep 0.01; done`)
+	p := start(t, syscall.SIGKILL, `trap 'exit 7' USR1; echo ready; while :; do sleep 0.01; done`)
 	p.awaitPrinted(t, "ready")
-	if err := p.Signal(syscall.SIGHUP); err != nil {
+	if err := p.Signal(syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
 	<-p.Ended()
