@@ -74,8 +74,11 @@ func TestAURLIsParsedWithoutTheSecretsInIt(t *testing.T) {
 	if strings.Contains(text, "{{") || strings.Contains(text, "a@b") {
 		t.Errorf("to be parsed: %q", text)
 	}
-	if got := given.Fill(text); got != "db://{{password}}:a@b/securevault-username@HOST" {
+	if got := given.FillPassword(text); got != "db://{{password}}:a@b/securevault-username@HOST" {
 		t.Errorf("filled in: %q", got)
+	}
+	if got := given.Fill(text); got != "db://{{password}}:"+PasswordStandIn+"@HOST" {
+		t.Errorf("filled in where errors may tell of it: %q", got)
 	}
 }
 

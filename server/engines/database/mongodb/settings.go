@@ -77,7 +77,7 @@ func (s settings) clientOptions(ctx context.Context) (*options.ClientOptions, er
 		return nil, fault.New(fault.Refused, "connection_url cannot be parsed: write "+exampleURL+", with anything but letters and digits in a literal password as %%XX")
 	}
 	if login := target.Auth; login != nil {
-		login.Username, login.Password = s.Fill(login.Username), s.Fill(login.Password)
+		login.Username, login.Password = s.Fill(login.Username), s.FillPassword(login.Password)
 		login.AuthSource = cmp.Or(login.AuthSource, adminDatabase)
 	}
 	if err := s.secure(target); err != nil {

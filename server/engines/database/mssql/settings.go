@@ -45,18 +45,9 @@ func decodeSettings(given map[string]any) (settings, error) {
 	return decoded, nil
 }
 
-// Stand-ins for {{username}} and {{password}} while connection_url is parsed.
-// The real values never become part of a URL, so none needs escaping, whatever
-// form the text has, and no parser can quote them.
-const (
-	usernameStandIn = "securevault-username"
-	passwordStandIn = "securevault-password"
-)
-
 // target returns where to connect and how.
 func (s settings) target() (msdsn.Config, error) {
-	text := strings.NewReplacer("{{username}}", usernameStandIn, "{{password}}", passwordStandIn).Replace(s.ConnectionURL)
-	target, err := msdsn.Parse(text)
+	target, err := msdsn.Parse(s.ParsableURL())
 	if err != nil || target.Parameters[msdsn.Server] == "" {
 		// The parser's message may repeat a literal password.
 		return msdsn.Config{}, fault.New(fault.Refused, "connection_url cannot be parsed: write "+exampleURL+"&encrypt=true or server=HOST;port=1433;user id={{username}};password={{password}};database=DATABASE")
@@ -66,10 +57,9 @@ func (s settings) target() (msdsn.Config, error) {
 			return msdsn.Config{}, fault.New(fault.Refused, "connection_url has the unknown parameter %q%s: use some of %s", parameter, nearest.Hint(parameter, parameters), strings.Join(parameters, ", "))
 		}
 	}
-	fill := strings.NewReplacer(usernameStandIn, s.Username, passwordStandIn, s.Password)
-	target.User = fill.Replace(target.User)
-	target.Password = fill.Replace(target.Password)
-	target.Database = fill.Replace(target.Database)
+	target.User = s.Fill(target.User)
+	target.Password = s.FillPassword(target.Password)
+	target.Database = s.Fill(target.Database)
 	if _, given := target.Parameters[msdsn.AppName]; !given {
 		target.AppName = ""
 	}

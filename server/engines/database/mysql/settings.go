@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"crypto/tls"
-	"strings"
 	"time"
 
 	driver "github.com/go-sql-driver/mysql"
@@ -49,17 +48,9 @@ func decodeSettings(given map[string]any, names naming) (settings, error) {
 	return decoded, nil
 }
 
-// Stand-ins for {{username}} and {{password}} while connection_url is parsed.
-// The real values never become part of the text, so none needs escaping.
-const (
-	usernameStandIn = "securevault-username"
-	passwordStandIn = "securevault-password"
-)
-
 // driverConfig returns what the driver has to know to connect.
 func (s settings) driverConfig() (*driver.Config, error) {
-	text := strings.NewReplacer("{{username}}", usernameStandIn, "{{password}}", passwordStandIn).Replace(s.ConnectionURL)
-	config, err := driver.ParseDSN(text)
+	config, err := driver.ParseDSN(s.ParsableURL())
 	if err != nil {
 		// The parser's message may repeat a part that holds a literal password.
 		return nil, fault.New(fault.Refused, "connection_url cannot be parsed: write "+exampleURL+" or {{username}}:{{password}}@unix(/PATH/OF/SOCKET)/, with tls=true or tls_ca for TLS")
@@ -67,8 +58,7 @@ func (s settings) driverConfig() (*driver.Config, error) {
 	if config.AllowAllFiles {
 		return nil, fault.New(fault.Refused, "connection_url sets allowAllFiles, which lets statements read this server's files: take it out")
 	}
-	config.User = strings.ReplaceAll(config.User, usernameStandIn, s.Username)
-	config.Passwd = strings.ReplaceAll(config.Passwd, passwordStandIn, s.Password)
+	config.User, config.Passwd = s.Fill(config.User), s.FillPassword(config.Passwd)
 	if config.Timeout == 0 {
 		config.Timeout = dialLimit
 	}

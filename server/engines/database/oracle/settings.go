@@ -96,7 +96,7 @@ func parseConfig(text string) (config *configurations.ConnectionConfig, err erro
 
 // fill sets what connection_url leaves to us.
 func (s settings) fill(config *configurations.ConnectionConfig, options url.Values) {
-	config.UserID, config.Password = s.Fill(config.UserID), s.Fill(config.Password)
+	config.UserID, config.Password = s.Fill(config.UserID), s.FillPassword(config.Password)
 	if strings.EqualFold(config.UserID, "SYS") && config.DBAPrivilege == configurations.NONE {
 		config.DBAPrivilege = configurations.SYSDBA // SYS cannot log in otherwise
 	}

@@ -2,7 +2,6 @@ package postgresql
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,26 +52,16 @@ func decodeSettings(given map[string]any) (settings, error) {
 	return decoded, nil
 }
 
-// Stand-ins for {{username}} and {{password}} while connection_url is parsed.
-// The real values never become part of a URL, so none needs escaping, whether
-// the text is a URL or a list of key=value, and no parser can quote them.
-const (
-	usernameStandIn = "securevault-username"
-	passwordStandIn = "securevault-password"
-)
-
 func (s settings) poolConfig() (*pgxpool.Config, error) {
-	text := strings.NewReplacer("{{username}}", usernameStandIn, "{{password}}", passwordStandIn).Replace(s.ConnectionURL)
-	config, err := pgxpool.ParseConfig(text)
+	config, err := pgxpool.ParseConfig(s.ParsableURL())
 	if err != nil {
 		// The parser's message repeats the URL, which may hold a literal password.
 		return nil, fault.New(fault.Refused, "connection_url cannot be parsed: write "+exampleURL+"?sslmode=require or a list of key=value")
 	}
-	fill := strings.NewReplacer(usernameStandIn, s.Username, passwordStandIn, s.Password)
 	target := config.ConnConfig
-	target.User = fill.Replace(target.User)
-	target.Password = fill.Replace(target.Password)
-	target.Database = fill.Replace(target.Database)
+	target.User = s.Fill(target.User)
+	target.Password = s.FillPassword(target.Password)
+	target.Database = s.Fill(target.Database)
 	if target.ConnectTimeout == 0 {
 		target.ConnectTimeout = dialLimit
 	}

@@ -133,7 +133,7 @@ func (s *settings) readURL() error {
 		}
 	}
 	password, _ := parsed.User.Password()
-	s.Username, s.Password = s.Fill(parsed.User.Username()), s.Fill(password)
+	s.Username, s.Password = s.Fill(parsed.User.Username()), s.FillPassword(password)
 	s.TLS = s.TLS || parsed.Scheme == "rediss"
 	s.Host = parsed.Hostname()
 	if parsed.Port() != "" {
