@@ -312,7 +312,7 @@ func TestRequestsGoOnWhileADeviceIsOpened(t *testing.T) {
 		longest = max(longest, time.Since(before))
 		select {
 		case err := <-enabled:
-			if took := time.Since(begun); err == nil || took < 2*time.Second || longest > time.Second {
+			if took := time.Since(begun); err == nil || took < 2*time.Second || longest > took/2 {
 				t.Errorf("opening ended after %s with %v; a record took up to %s", took, err, longest)
 			}
 			return

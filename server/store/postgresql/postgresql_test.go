@@ -97,7 +97,11 @@ func TestAWriteThatIsOnItsWayWhenATermBeginsHasNoEffect(t *testing.T) {
 	go func() { written <- s.Put(t.Context(), "k", []byte("late")) }()
 	waiting := "SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 	for postgrestest.Scalar[int](t, server, database, waiting) == 0 {
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case err := <-written:
+			t.Fatalf("it did not wait for the election, and ended with %v", err)
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
