@@ -230,7 +230,10 @@ func (b *Broker) Write(r *Record) error {
 // Those that rest are spared it and returned, if they may be.
 func (b *Broker) offer(devices []*device, r *Record, spare bool) (taken bool, resting []*device, err error) {
 	for _, d := range devices {
-		failed := d.write(r, spare)
+		late, failed := d.write(r, spare)
+		if late {
+			b.logger.Warn("an audit device takes long; it is spared records while another one takes them", "device", d.Path, "for", restTime)
+		}
 		switch {
 		case failed == nil:
 			taken = true
@@ -272,24 +275,27 @@ func (b *Broker) Close() error {
 	return errors.Join(failed...)
 }
 
-// write returns errRests for a device that is to be spared the record.
-func (d *device) write(r *Record, spare bool) error {
+// write returns errRests for a device that is to be spared the record. Late tells
+// that the device rests from now on.
+func (d *device) write(r *Record, spare bool) (late bool, err error) {
 	line, err := d.format.line(r)
 	if err != nil {
-		return err
+		return false, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	begun := time.Now()
 	if spare && begun.Before(d.rests) {
-		return errRests
+		return false, errRests
 	}
 	err = d.sink.write(line)
 	now := time.Now()
-	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() || now.Sub(begun) >= slow {
+	timeout, ok := errors.AsType[net.Error](err)
+	late = ok && timeout.Timeout() || now.Sub(begun) >= slow
+	if late {
 		d.rests = now.Add(restTime)
 	}
-	return err
+	return late, err
 }
 
 func (d *device) shut() error {

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"bufio"
 	"encoding/json"
 	"errors"
@@ -426,12 +427,17 @@ func TestASocketIsReachedAgainAfterItWasGone(t *testing.T) {
 // Every record waited for the dead device in turn, though another one had it.
 func TestADeadDeviceDelaysFewRecords(t *testing.T) {
 	b, _ := newBroker()
+	var log bytes.Buffer
+	b.logger = hclog.New(&hclog.LoggerOptions{Output: &log})
 	enable(t, b, "good", "file", map[string]string{"file_path": "discard"})
 	enable(t, b, "dead", "file", map[string]string{"file_path": "discard"})
 	dead := b.devices["dead/"]
 	dead.sink = &socket{network: "tcp", address: deaf(t), timeout: 50 * time.Millisecond}
 	if err := b.Write(record()); err != nil || time.Now().After(dead.rests) {
 		t.Fatalf("a device that takes nothing is asked again and again: %v", err)
+	}
+	if !strings.Contains(log.String(), "it is spared records") || !strings.Contains(log.String(), "device=dead/") {
+		t.Errorf("the log says %q", log.String())
 	}
 	count := &counted{}
 	dead.sink = count
