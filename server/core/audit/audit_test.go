@@ -1,8 +1,8 @@
 package audit
 
 import (
-	"bytes"
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
