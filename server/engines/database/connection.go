@@ -94,6 +94,19 @@ func (c *connection) replace(next *instance) {
 	}
 }
 
+// discard closes an instance, unless another has taken its place already.
+func (c *connection) discard(doubted *instance) {
+	c.mu.Lock()
+	open := c.open == doubted
+	if open {
+		c.open = nil
+	}
+	c.mu.Unlock()
+	if open {
+		doubted.release()
+	}
+}
+
 // instance is an initialised plugin. It closes when nobody holds it any more.
 type instance struct {
 	dbplugin.Database

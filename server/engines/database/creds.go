@@ -69,6 +69,7 @@ func (b *backend) issue(ctx context.Context, req *logical.Request, name string, 
 	}
 	defer database.release()
 	made, err := b.newUser(ctx, database, ordered)
+	b.suspect(ctx, req.Storage, role.Config, database, err)
 	if err != nil {
 		return nil, scrubbed(err, append(config.secrets(), ordered.request.Password)...)
 	}

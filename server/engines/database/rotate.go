@@ -181,6 +181,18 @@ func (b *backend) settle(ctx context.Context, storage logical.Storage, name stri
 	return nil, fault.New(fault.Later, "neither the old nor the new password of config %q logs in, both are kept: %s", name, failed)
 }
 
+// suspect closes an instance on which a call has failed while another password is
+// pending: the database may have taken that one late. The next use finds out.
+func (b *backend) suspect(ctx context.Context, storage logical.Storage, name string, used *instance, err error) {
+	if class := fault.ClassOf(err); err == nil || class == fault.Refused || class == fault.NoUser {
+		return
+	}
+	config, loadErr := loadLastConfig(context.WithoutCancel(ctx), storage, name)
+	if loadErr == nil && config != nil && config.PendingPassword != "" {
+		b.connections.get(name).discard(used)
+	}
+}
+
 func (b *backend) reset(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	name := data.Get("name").(string)
 	stored, err := loadConfig(ctx, req.Storage, name)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/jackc/pgx/v5"
@@ -154,6 +155,52 @@ func TestAPasswordThatTheDatabaseTakesLateIsNotForgotten(t *testing.T) {
 	mount.MustIssue(t, "creds/app")
 	if stored := storedConfig(t, mount); stored.password() != late || stored.PendingPassword != "" {
 		t.Error("the password that the database took late was not settled on")
+	}
+}
+
+// What went wrong without: the connection was kept that had been opened with the old
+// password, and nothing but a reset or another start let the engine in again.
+func TestAPasswordThatTheDatabaseTakesLateIsFoundByWhoeverNeedsIt(t *testing.T) {
+	const late = "set-by-a-server-that-died"
+	uses := map[string]func(*enginetest.Mount, *enginetest.Lease) error{
+		"issue": func(mount *enginetest.Mount, _ *enginetest.Lease) error {
+			_, err := mount.Issue(t.Context(), "creds/app")
+			return err
+		},
+		"renewal": func(mount *enginetest.Mount, lease *enginetest.Lease) error {
+			_, err := mount.Renew(t.Context(), lease, time.Hour)
+			return err
+		},
+		"revocation": func(mount *enginetest.Mount, lease *enginetest.Lease) error { return mount.Revoke(t.Context(), lease) },
+		"rotation of a static role": func(mount *enginetest.Mount, _ *enginetest.Lease) error {
+			_, err := mount.Write(t.Context(), "rotate-role/report", nil)
+			return err
+		},
+	}
+	for name, use := range uses {
+		t.Run(name, func(t *testing.T) {
+			mount, database := mountOwned(t)
+			server.Exec(t, database, "CREATE ROLE reporting LOGIN")
+			t.Cleanup(func() { dropRole(t, "reporting") })
+			mount.MustWrite(t, "static-roles/report", map[string]any{"db_name": "shop", "username": "reporting", "rotation_period": "24h"})
+			interrupted := storedConfig(t, mount)
+			interrupted.PendingPassword = late
+			if err := store(t.Context(), mount.Storage, "config/shop", interrupted); err != nil {
+				t.Fatal(err)
+			}
+			mount.Restart(t, Factory)
+			lease := mount.MustIssue(t, "creds/app")
+			server.Exec(t, database, "ALTER ROLE vault_admin PASSWORD '"+late+"'")
+			server.Exec(t, database, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'vault_admin'")
+
+			wantError(t, use(mount, lease), "", late, firstPassword) // may be a connection that is gone
+			if err := use(mount, lease); err != nil {
+				t.Errorf("the password is not found: %v", err)
+			}
+			if stored := storedConfig(t, mount); stored.password() != late || stored.PendingPassword != "" {
+				t.Error("the password that the database took late was not settled on")
+			}
+		})
 	}
 }
 

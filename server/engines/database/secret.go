@@ -163,6 +163,7 @@ func (b *backend) extend(ctx context.Context, storage logical.Storage, memory le
 			Statements:    dbplugin.Statements{Commands: role.RenewStatements},
 		},
 	})
+	b.suspect(ctx, storage, memory.Config, database, err)
 	return err
 }
 
@@ -186,21 +187,27 @@ func (b *backend) revokeUser(ctx context.Context, req *logical.Request, _ *frame
 		return fail(stuck(err, memory))
 	}
 	defer database.release()
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	if maker, ok := database.Database.(sessioner); ok && memory.Session != "" {
-		if err := maker.EndSession(ctx, memory.Session); err != nil {
-			return fail(stuck(err, memory))
-		}
-	}
-	_, err = database.DeleteUser(ctx, dbplugin.DeleteUserRequest{
-		Username:   memory.Username,
-		Statements: dbplugin.Statements{Commands: memory.Revocation},
-	})
+	err = endUser(ctx, database, memory)
+	b.suspect(ctx, req.Storage, memory.Config, database, err)
 	if err != nil {
 		return fail(stuck(err, memory))
 	}
 	return nil, nil
+}
+
+func endUser(ctx context.Context, database *instance, memory leased) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	if maker, ok := database.Database.(sessioner); ok && memory.Session != "" {
+		if err := maker.EndSession(ctx, memory.Session); err != nil {
+			return err
+		}
+	}
+	_, err := database.DeleteUser(ctx, dbplugin.DeleteUserRequest{
+		Username:   memory.Username,
+		Statements: dbplugin.Statements{Commands: memory.Revocation},
+	})
+	return err
 }
 
 // stuck explains a revocation that failed. It counts as the database's failure,

@@ -32,18 +32,19 @@ func (b *backend) rotateStatic(ctx context.Context, storage logical.Storage, nam
 	if err != nil {
 		return b.failed(ctx, storage, name, role, err)
 	}
-	if role.Pending != "" {
-		return b.setPending(ctx, storage, name, role, config, true)
+	inherited := role.Pending != ""
+	if !inherited {
+		if role.Pending, err = b.newPassword(ctx, role.PasswordPolicy, config.PasswordPolicy); err != nil {
+			return b.failed(ctx, storage, name, role, err)
+		}
 	}
-	next, err := b.newPassword(ctx, role.PasswordPolicy, config.PasswordPolicy)
-	if err != nil {
-		return b.failed(ctx, storage, name, role, err)
+	if early := role.RetryAt.After(time.Now()); early || !inherited {
+		role.RetryAt = time.Time{} // a server that dies now leaves no wait to the next
+		if err := b.keep(ctx, storage, name, role); err != nil {
+			return err
+		}
 	}
-	role.Pending = next
-	if err := b.keep(ctx, storage, name, role); err != nil {
-		return err
-	}
-	return b.setPending(ctx, storage, name, role, config, false)
+	return b.setPending(ctx, storage, name, role, config, inherited)
 }
 
 // setPending sets the pending password, which is stored. Inherited is one that the
@@ -93,6 +94,7 @@ func (b *backend) setPassword(ctx context.Context, storage logical.Storage, role
 			Statements:  dbplugin.Statements{Commands: role.Statements},
 		},
 	})
+	b.suspect(ctx, storage, role.Config, database, err)
 	return err
 }
 

@@ -1,12 +1,14 @@
 package database
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"github.com/novatech/securevault/server/engines/database/fault"
 	"github.com/novatech/securevault/server/engines/enginetest"
 	"github.com/novatech/securevault/server/engines/enginetest/postgrestest"
 )
@@ -58,6 +60,40 @@ func TestACrashBeforeTheDatabaseHeardOfAPasswordIsMadeUpFor(t *testing.T) {
 	}
 	mount.Restart(t, Factory)
 	wantSettled(t, mount)
+}
+
+// What went wrong without: a server that died in a rotation on request, after one
+// that had failed, left the next to tell the old password until the time at which the
+// failed one was to be tried again, up to an hour later.
+func TestACrashDuringARotationOnRequestIsMadeUpForAtOnce(t *testing.T) {
+	for name, class := range map[string]fault.Class{
+		"after one that may have been done": fault.Later,
+		"after one that was refused":        fault.Refused,
+	} {
+		t.Run(name, func(t *testing.T) {
+			mount, fake := mountFake(t, "reporting")
+			mount.MustWrite(t, "static-roles/report", map[string]any{"db_name": "shop", "username": "reporting", "rotation_period": "24h"})
+			fake.failWith(func(context.Context, string) error { return fault.New(class, "not now") })
+			_, err := mount.Write(t.Context(), "rotate-role/report", nil)
+			wantError(t, err, "not now")
+			before := fake.password("reporting")
+			whole := mount.Storage
+			broken := &brokenStorage{Storage: whole, writes: 2}
+			mount.Storage = broken
+			fake.failWith(func(context.Context, string) error {
+				broken.writes = 0 // the server dies once the database has heard of it
+				return nil
+			})
+			if _, err := mount.Write(t.Context(), "rotate-role/report", nil); err == nil || fake.password("reporting") == before {
+				t.Fatalf("the test proves nothing: %v", err)
+			}
+			mount.Storage = whole
+			mount.Restart(t, fake.factory)
+			if told := staticPassword(t, mount, "report"); told != fake.password("reporting") {
+				t.Error("the password that is told is not the one that was set")
+			}
+		})
+	}
 }
 
 func TestACrashWhileAUserIsTakenOverIsMadeUpFor(t *testing.T) {
