@@ -76,6 +76,9 @@ func TestAHostileServerIsBoundedAndHoldsUpNothingElse(t *testing.T) {
 		}, "redirects"},
 		{"a page of a proxy", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>") }, "decoding the answer"},
 		{"no answer of its kind", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"data":[1]}`) }, "decoding the answer"},
+		{"nothing where data should be", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"request_id":"1","data":null}`) }, "holds no data"},
+		{"null", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `null`) }, "holds no data"},
+		{"a token in place of a secret", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"auth":{"client_token":"t"}}`) }, "holds no data"},
 		{"nothing", func(http.ResponseWriter, *http.Request) {}, ""},
 	}
 	for _, test := range tests {

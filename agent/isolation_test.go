@@ -1,10 +1,15 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/novatech/securevault/agent/admin"
 	"github.com/novatech/securevault/internal/vaulttest"
@@ -49,6 +54,33 @@ template {
 			})
 		})
 	}
+}
+
+func TestAFileThatCannotBeWrittenStaysAndTheLogSaysSoOnce(t *testing.T) {
+	within(t, func(r *rig) {
+		r.server.Role(creds, vaulttest.Role{TTL: 20 * time.Second, MaxTTL: 20 * time.Second})
+		r.launch(approle+pair("db"), Options{})
+		said := func() int { return r.logs.FilterMessage("publishing failed").FilterLevelExact(zap.ErrorLevel).Len() }
+		for times := 1; times <= 2; times++ {
+			before := r.read("db")
+			if err := errors.Join(os.Rename(r.path("db"), r.path("kept")), os.Mkdir(r.path("db"), 0o700)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(3 * time.Minute)
+			synctest.Wait()
+			r.expect("old file", r.read("kept"), before)
+			r.expect("errors in the log", said(), times)
+			if err := os.Remove(r.path("db")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(retryDelay)
+			synctest.Wait()
+			if now := r.read("db"); now == "" || now == before {
+				t.Errorf("the file holds %q, want what is current", now)
+			}
+		}
+		r.expect("end", r.end(), nil)
+	})
 }
 
 // Reference, section 2, row 23.

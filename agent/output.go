@@ -54,6 +54,7 @@ type output struct {
 	checking   bool                // new content is being checked; until that is over nothing here changes
 	live       []vault.Want        // whose secrets are in the file
 	err        error               // of the last evaluation or publication
+	said       string              // why the last publication failed, as the log has it; "" if it did not
 	retryAt    time.Time           // when to try again after err
 	failures   int                 // evaluations in a row that failed
 }

@@ -203,9 +203,16 @@ func (s *switching) files(asks *output) []check.Staged {
 }
 
 // sinkFailed records that a group could not be published: each of its outputs
-// is evaluated and tried again.
+// is evaluated and tried again. What goes on failing in the same way is said
+// once: a full disk must not fill with the log of it.
 func (a *Agent) sinkFailed(fresh []*output, err error, now time.Time) {
-	a.log.Error("publishing failed", zap.Duration("retry", retryDelay), zap.Error(err))
+	level := zap.DebugLevel
+	for _, o := range fresh {
+		if o.said != err.Error() {
+			o.said, level = err.Error(), zap.ErrorLevel
+		}
+	}
+	a.log.Log(level, "publishing failed", zap.Duration("retry", retryDelay), zap.Error(err))
 	code := ExitSink
 	if f, ok := errors.AsType[failure](err); ok {
 		code = f.code
@@ -241,7 +248,7 @@ func (a *Agent) published(s *switching, now time.Time) announcement {
 		if o.handOver(now) {
 			what.add(a.told(o), notify.Event{Generation: generation, Changed: []string{o.place.Path()}})
 		}
-		o.content, o.effects, o.published, o.live = nil, nil, true, o.wants
+		o.content, o.effects, o.published, o.live, o.said = nil, nil, true, o.wants, ""
 		o.generation = newest(o.versions)
 		a.unordered = true // what was there before may not be wanted any more
 		o.ahead++

@@ -223,6 +223,9 @@ func (m *Manager) Published(versions map[vault.Want]uint64) {
 			if c.version >= version {
 				return false
 			}
+			if c.leased() && !c.gone && !c.ends().After(now) {
+				m.cfg.Log.Warn("a lease ended before its successor was in use everywhere: see overlap and budget", fieldsOf(want, c)...)
+			}
 			m.drain(e, c, now)
 			return true
 		})

@@ -21,7 +21,7 @@ const revokeTries = 4
 func (m *Manager) drain(e *entry, c *credential, now time.Time) {
 	if !c.leased() || c.gone || !c.ends().After(now) {
 		if c.leased() && !c.gone {
-			m.outlived(e.want, c)
+			m.stats.Expired++
 		}
 		m.unnote(e.want, c)
 		return
@@ -45,7 +45,8 @@ func (m *Manager) revoke(ctx context.Context, d *drain, token vault.Token) {
 	defer signal(m.wake)
 	m.answered(token)
 	if expired {
-		m.outlived(d.want, d.credential)
+		m.stats.Expired++
+		m.cfg.Log.Info("replaced lease ended by itself", fieldsOf(d.want, d.credential)...)
 		m.forget(d)
 		return
 	}
@@ -68,12 +69,6 @@ func (m *Manager) revoke(ctx context.Context, d *drain, token vault.Token) {
 		m.queue.put(&d.task, time.Now().Add(retry))
 		m.cfg.Log.Debug("revoking a replaced lease failed", append(fields, zap.Duration("retry", retry), zap.Error(err))...)
 	}
-}
-
-// outlived notes that a lease has ended before it was to be revoked.
-func (m *Manager) outlived(want vault.Want, c *credential) {
-	m.stats.Expired++
-	m.cfg.Log.Info("replaced lease ended by itself", fieldsOf(want, c)...)
 }
 
 func fieldsOf(want vault.Want, c *credential) []zap.Field {

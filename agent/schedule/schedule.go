@@ -236,9 +236,11 @@ func (p Policy) inWindow(f Facts, deadline time.Time) time.Time {
 }
 
 // grantedInFull reports whether the last renewal gave as much as the issue
-// did, but for the rounding of a server that counts in seconds.
+// did, but for the rounding of a server that counts in seconds. Less than half
+// is never that: where it lasts a second, a renewal that brings nothing is not
+// asked for again.
 func (f Facts) grantedInFull() bool {
-	return f.Full-f.TTL <= max(f.Full/20, time.Second)
+	return f.Full-f.TTL <= min(max(f.Full/20, time.Second), f.Full/2)
 }
 
 // spread returns when to replace a grant whose token was replaced: soon, but

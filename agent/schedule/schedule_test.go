@@ -72,6 +72,12 @@ func TestNext(t *testing.T) {
 		{"a renewal that brings nothing leads to a successor at once", lease(func(f *Facts) {
 			f.Granted, f.TTL = start.Add(50*time.Second), 0
 		}), Rotate, 50 * time.Second},
+		{"one that lasts a second is no exception", lease(func(f *Facts) {
+			f.Granted, f.TTL, f.Full = start.Add(time.Second), 1, time.Second
+		}), Rotate, time.Second},
+		{"a lease of a second that is renewed in full is renewed again before its end", lease(func(f *Facts) {
+			f.TTL, f.Full = time.Second, time.Second
+		}), Renew, 775*time.Millisecond - 1},
 		{"a lease that is gone is replaced at once", lease(func(f *Facts) { f.Gone = true }), Rotate, now},
 		{"a second one that is gone waits for the end of the first", lease(func(f *Facts) {
 			f.Gone, f.NotBefore = true, start.Add(80*time.Second)

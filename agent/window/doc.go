@@ -3,6 +3,6 @@
 // fleet do so ([Instance]).
 //
 // All of it is pure: it knows no clock, waits for nothing and keeps nothing.
-// It answers with times, and the caller sets the timer. Nothing here outweighs
-// the end of a credential; see [Windows.By].
+// It answers with times, and the caller sets the timer. No window outweighs
+// the end of a credential (see [Windows.By]); a budget does.
 package window

@@ -15,8 +15,11 @@ import (
 )
 
 const (
-	// MaxAnswer is the largest answer in bytes that a client reads.
+	// MaxAnswer is the largest answer in bytes that a client passes on; what it
+	// decodes itself has to be smaller.
 	MaxAnswer = 32 << 20
+	// maxRefusal is the largest answer in bytes that says what went wrong.
+	maxRefusal = 1 << 20
 	// DefaultConnections is the number of requests in flight at once.
 	DefaultConnections = 10
 	// DefaultTimeout bounds one request, its answer included.
@@ -167,6 +170,9 @@ func (c *Client) send(ctx context.Context, token Token, w Want) (*Secret, error)
 		return &Secret{}, nil
 	case err == nil && secret == nil:
 		return nil, &Error{Op: op, Path: w.Path, Status: http.StatusNotFound, Kind: Refused}
+	case err == nil && w.Method == http.MethodGet && secret.Data == nil:
+		// A template would replace what it had by "<no value>".
+		return nil, &Error{Op: op, Path: w.Path, Cause: errors.New("the answer holds no data"), Kind: Later}
 	default:
 		return secret, err
 	}
@@ -258,7 +264,7 @@ func (c *Client) do(
 	if err != nil {
 		return nil, newError(op, name, resp, err)
 	}
-	secret, err := api.ParseSecret(resp.Body)
+	secret, err := decode(resp.Body)
 	if err != nil {
 		return nil, &Error{Op: op, Path: name, Cause: fmt.Errorf("decoding the answer: %w", err), Kind: Later}
 	}

@@ -136,7 +136,7 @@ func newError(op, path string, answer *api.Response, err error) *Error {
 // warnings returns those of an answer without errors: a 404 may explain
 // itself there.
 func warnings(answer *api.Response) []string {
-	secret, err := api.ParseSecret(answer.Body)
+	secret, err := decode(answer.Body)
 	if err != nil || secret == nil {
 		return nil
 	}

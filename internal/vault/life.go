@@ -85,5 +85,5 @@ func seconds(data map[string]any, key string) (time.Duration, bool) {
 		return 0, false
 	}
 	n, err := number.Int64()
-	return time.Duration(n) * time.Second, err == nil
+	return granted(n), err == nil
 }

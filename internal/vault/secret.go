@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 
@@ -86,7 +87,7 @@ func newSecret(in *api.Secret) *Secret {
 		RequestID: in.RequestID,
 		LeaseID:   in.LeaseID,
 		Renewable: in.Renewable,
-		TTL:       time.Duration(in.LeaseDuration) * time.Second,
+		TTL:       granted(int64(in.LeaseDuration)),
 		Data:      in.Data,
 		Warnings:  in.Warnings,
 	}
@@ -102,12 +103,18 @@ func newSecret(in *api.Secret) *Secret {
 			Accessor:  a.Accessor,
 			Policies:  a.TokenPolicies,
 			Renewable: a.Renewable,
-			TTL:       time.Duration(a.LeaseDuration) * time.Second,
+			TTL:       granted(int64(a.LeaseDuration)),
 			Orphan:    a.Orphan,
 			Batch:     strings.HasPrefix(a.ClientToken, "hvb.") || strings.HasPrefix(a.ClientToken, "b."),
 		}
 	}
 	return out
+}
+
+// granted returns a TTL that the API gives in seconds, the longest that there is
+// if it is longer.
+func granted(ttl int64) time.Duration {
+	return time.Duration(min(max(ttl, 0), int64(math.MaxInt64/time.Second))) * time.Second
 }
 
 // Token is a token in use. Its epoch rises with each login, so that a lease

@@ -49,9 +49,9 @@ func unshared(base *http.Transport) *http.Transport {
 	return transport
 }
 
-// boundedTransport refuses answers larger than MaxAnswer, so that a hostile
-// or broken server cannot fill the memory beside the app, and redirects, which
-// would take token and secrets elsewhere.
+// boundedTransport refuses answers larger than MaxAnswer and errors larger than
+// maxRefusal, so that a hostile or broken server cannot fill the memory beside
+// the app, and redirects, which would take token and secrets elsewhere.
 type boundedTransport struct{ next http.RoundTripper }
 
 // RoundTrip implements [http.RoundTripper].
@@ -60,17 +60,21 @@ func (t boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	limit := int64(MaxAnswer)
+	if resp.StatusCode >= 400 {
+		limit = maxRefusal
+	}
 	switch {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.StatusCode != http.StatusNotModified:
 		err = errRedirect
-	case resp.ContentLength > MaxAnswer:
-		err = errTooLarge
+	case resp.ContentLength > limit:
+		err = tooLarge(limit)
 	}
 	if err != nil {
 		_ = resp.Body.Close()
 		return nil, err
 	}
-	resp.Body = &boundedBody{ReadCloser: resp.Body, left: MaxAnswer}
+	resp.Body = &boundedBody{ReadCloser: resp.Body, limit: limit, left: limit}
 	return resp, nil
 }
 
@@ -81,14 +85,13 @@ func (t boundedTransport) CloseIdleConnections() {
 	}
 }
 
-var (
-	errTooLarge = fmt.Errorf("the answer is larger than %d bytes", MaxAnswer)
-	errRedirect = errors.New("the server redirects to another address")
-)
+var errRedirect = errors.New("the server redirects to another address")
+
+func tooLarge(limit int64) error { return fmt.Errorf("the answer is larger than %d bytes", limit) }
 
 type boundedBody struct {
 	io.ReadCloser
-	left int64
+	limit, left int64
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
@@ -97,7 +100,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 		if n, err := b.ReadCloser.Read(make([]byte, 1)); n == 0 {
 			return 0, err
 		}
-		return 0, errTooLarge
+		return 0, tooLarge(b.limit)
 	}
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)

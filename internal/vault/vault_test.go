@@ -132,7 +132,7 @@ func TestAnAnswerBeyondTheLimitIsRefused(t *testing.T) {
 	for name, length := range map[string]int64{"announced": MaxAnswer + 1, "not announced": -1} {
 		t.Run(name, func(t *testing.T) {
 			c := client(t, Config{}, func(*http.Request) (*http.Response, error) {
-				endless := io.MultiReader(strings.NewReader(`{"data":{"x":"`), filler{})
+				endless := io.MultiReader(strings.NewReader(`{"data":{"x":"`), filler("x"))
 				return &http.Response{StatusCode: 200, Body: io.NopCloser(endless), ContentLength: length}, nil
 			})
 			_, err := c.Fetch(t.Context(), Token{}, read(t, "a/b"))
@@ -140,6 +140,51 @@ func TestAnAnswerBeyondTheLimitIsRefused(t *testing.T) {
 				t.Errorf("error = %v, want one about the size", err)
 			}
 		})
+	}
+}
+
+func TestAnAnswerThatIsLargeOnlyOnceDecodedIsRefused(t *testing.T) {
+	tests := []struct {
+		name, begins string
+		goes         filler
+		status       int
+		within       int64 // bytes that the error has to come in
+		says         string
+	}{
+		{"text without end", `{"data":{"x":"`, "x", 200, 2 * maxSecret, "larger than 8388608 bytes"},
+		{"empty objects without end", `{"data":{"x":[`, "{},", 200, 2 * maxRefusal, "too many elements"},
+		{"lists in lists without end", `{"data":{"x":`, "[", 200, 2 * maxRefusal, "too many elements"},
+		{"an error without end", `{"errors":["`, "x", 500, 2 * maxRefusal, "larger than 1048576 bytes"},
+		{"warnings without end", `{"warnings":["`, "x", 404, 2 * maxRefusal, "larger than 1048576 bytes"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			body := &io.LimitedReader{R: io.MultiReader(strings.NewReader(test.begins), test.goes), N: test.within}
+			c := client(t, Config{}, func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: test.status, Body: io.NopCloser(body), ContentLength: -1}, nil
+			})
+			_, err := c.Fetch(t.Context(), Token{}, read(t, "a/b"))
+			if Classify(err) != Later || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("error = %v, want %q in it", err, test.says)
+			}
+			if body.N == 0 {
+				t.Error("all of the answer was read")
+			}
+		})
+	}
+}
+
+func TestATTLBeyondAllTimeIsTheLongest(t *testing.T) {
+	for ttl, want := range map[string]time.Duration{
+		"9223372036854775807": 9223372036 * time.Second, "9223372037": 9223372036 * time.Second, "60": time.Minute, "-1": 0,
+	} {
+		c := client(t, Config{}, func(*http.Request) (*http.Response, error) {
+			return answer(200, `{"lease_id":"a/b/1","lease_duration":`+ttl+`,"data":{}}`), nil
+		})
+		secret, err := c.Fetch(t.Context(), Token{}, read(t, "a/b"))
+		if err != nil || secret.TTL != want {
+			t.Errorf("lease_duration %s: %v, %v; want %s", ttl, secret, err, want)
+		}
 	}
 }
 
@@ -167,12 +212,12 @@ func TestNoRequestFollowsARedirect(t *testing.T) {
 	}
 }
 
-// filler never ends.
-type filler struct{}
+// filler is a text that is repeated and never ends.
+type filler string
 
-func (filler) Read(p []byte) (int, error) {
+func (f filler) Read(p []byte) (int, error) {
 	for i := range p {
-		p[i] = 'x'
+		p[i] = f[i%len(f)]
 	}
 	return len(p), nil
 }
